@@ -1,0 +1,13 @@
+package providers
+
+// Names that Berth writes on Services.
+const (
+	// AnnotationBackend records which backend serves a Service, so that what
+	// it holds is released there when the choice changes.
+	AnnotationBackend = "berth-lb.dev/backend"
+	// ConditionProvisioned is True when the address or load balancer exists.
+	ConditionProvisioned = "berth-lb.dev/Provisioned"
+	// ConditionServing is True when traffic that arrives there can reach a
+	// ready pod.
+	ConditionServing = "berth-lb.dev/Serving"
+)
