@@ -59,10 +59,15 @@ type Local interface {
 // at start. It never blocks, and may be called while locks are held.
 type Wake func(Key)
 
-// Needs says what a backend wants to be called for.
+// Needs says what a backend wants of the controller.
 type Needs struct {
+	// Nodes and EndpointSlices say what Request has to carry, and that Ensure
+	// has to be called when it changes.
 	Nodes          bool
 	EndpointSlices bool
+	// Annotations are the keys that a Result may set on a Service, for the
+	// controller to remove those that it no longer sets.
+	Annotations []string
 }
 
 // Key names one life of a Service: one deleted and created anew has another
@@ -100,8 +105,8 @@ type Result struct {
 	// Ingress is written to the Service's status as it is, ipMode and errors
 	// of single ports included.
 	Ingress []corev1.LoadBalancerIngress
-	// Annotations are written to the Service. One that an earlier Result set
-	// is removed by setting it to the empty string.
+	// Annotations are written to the Service; those of Needs.Annotations that
+	// are not among them are removed.
 	Annotations map[string]string
 	// Conditions replace what the controller would say of its own accord.
 	Conditions []metav1.Condition

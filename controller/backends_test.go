@@ -1,0 +1,81 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/berth-lb/berth/providers"
+)
+
+// remote is a provider that is never asked for anything but its needs.
+type remote struct{ needs providers.Needs }
+
+func (r remote) Needs() providers.Needs { return r.needs }
+func (remote) Ensure(context.Context, providers.Request) (providers.Result, error) {
+	return providers.Result{}, errors.New("not expected")
+}
+func (remote) Release(context.Context, providers.Key) error     { return errors.New("not expected") }
+func (remote) Owned(context.Context) ([]providers.Key, error)   { return nil, errors.New("not expected") }
+func (remote) Restore(context.Context, []*corev1.Service) error { return nil }
+
+func TestChoose(t *testing.T) {
+	withDefault, err := NewBackends("pool", Backend{Name: "pool", Class: "berth-lb.dev/pool", Provider: remote{}}, Backend{Name: "fake", Class: "berth-lb.dev/fake", Provider: remote{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	without, err := NewBackends("", Backend{Name: "pool", Class: "berth-lb.dev/pool", Provider: remote{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	class := func(c string) *string { return &c }
+	for _, tc := range []struct {
+		why      string
+		backends Backends
+		svc      corev1.Service
+		want     string
+	}{
+		{"no class: the default serves it", withDefault, loadBalancer(nil), "pool"},
+		{"no class and no default: nobody does", without, loadBalancer(nil), ""},
+		{"the class of a backend decides, default or not", withDefault, loadBalancer(class("berth-lb.dev/fake")), "fake"},
+		{"a foreign class is never touched", withDefault, loadBalancer(class("example.com/other")), ""},
+		{"another type needs no load balancer", withDefault, corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP}}, ""},
+		{"what is being deleted is only released", withDefault, deleted(loadBalancer(nil)), ""},
+	} {
+		if got := tc.backends.Choose(&tc.svc); got != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.why, got, tc.want)
+		}
+	}
+}
+
+func loadBalancer(class *string) corev1.Service {
+	return corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: class}}
+}
+
+func deleted(svc corev1.Service) corev1.Service {
+	now := metav1.Now()
+	svc.DeletionTimestamp = &now
+	return svc
+}
+
+func TestNewBackendsRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		why      string
+		standard string
+		all      []Backend
+		want     string
+	}{
+		{"a name names one backend", "", []Backend{{Name: "a", Class: "x/1", Provider: remote{}}, {Name: "a", Class: "x/2", Provider: remote{}}}, `"a" is named twice`},
+		{"a class chooses one backend", "", []Backend{{Name: "a", Class: "x/1", Provider: remote{}}, {Name: "b", Class: "x/1", Provider: remote{}}}, `class "x/1" is claimed by the backends "a" and "b"`},
+		{"the default has to run", "c", []Backend{{Name: "a", Class: "x/1", Provider: remote{}}}, `default backend "c" is not among the enabled ones: a`},
+	} {
+		_, err := NewBackends(tc.standard, tc.all...)
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: got %v, want %q", tc.why, err, tc.want)
+		}
+	}
+}

@@ -1,0 +1,238 @@
+// Package controller is the Kubernetes side of the control plane: it decides
+// which backend serves a Service, asks it, and writes to the Service what came
+// of it. It knows no backend by name.
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/berth-lb/berth/providers"
+)
+
+// pendingDelay is the pause before a backend is asked again whether something
+// that it is taking down is gone.
+const pendingDelay = 5 * time.Second
+
+// Reconciler keeps Services and what their backends hold in step.
+type Reconciler struct {
+	backends Backends
+	// cached reads Services as of our own last write at least; see New.
+	cached client.Client
+	// slices and nodes come from the caches as they are: nothing here writes
+	// them.
+	informed client.Reader
+	// live reads from the API server itself.
+	live   client.Reader
+	events EventRecorder
+
+	holdings holdings
+	repairs  repairs
+	waker    *Waker
+	restored chan struct{}
+}
+
+// Options are what a Reconciler works with.
+type Options struct {
+	Backends Backends
+	// Client reads its own writes (client.CacheOptions,
+	// EnableReadYourWritesConsistency): without that, the event that a write
+	// causes would be answered with the same write again.
+	Client client.Client
+	// Cache is the reader behind Client.
+	Cache client.Reader
+	// Live bypasses all caches.
+	Live   client.Reader
+	Events EventRecorder
+	// Waker is the one that the backends were given.
+	Waker *Waker
+}
+
+// EventRecorder tells users what changed; client-go's recorders are one.
+type EventRecorder interface {
+	Event(object runtime.Object, eventtype, reason, message string)
+}
+
+// New returns a Reconciler that has yet to be set up with a manager.
+func New(o Options) *Reconciler {
+	return &Reconciler{
+		backends: o.Backends,
+		cached:   o.Client,
+		informed: o.Cache,
+		live:     o.Live,
+		events:   o.Events,
+		waker:    o.Waker,
+		restored: make(chan struct{}),
+	}
+}
+
+// Reconcile brings one Service, or what is left of one, to where it should be.
+func (r *Reconciler) Reconcile(ctx context.Context, key providers.Key) (reconcile.Result, error) {
+	select {
+	case <-r.restored:
+	case <-ctx.Done():
+		return reconcile.Result{}, ctx.Err()
+	}
+	svc, err := r.service(ctx, key)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if svc == nil {
+		return again(r.releaseGone(ctx, key))
+	}
+	want, held := r.backends.Choose(svc), r.holder(svc)
+	switch {
+	case held != "" && held != want:
+		return again(r.release(ctx, svc, held))
+	case want != "":
+		return r.ensure(ctx, svc, r.backends.named[want])
+	}
+	return reconcile.Result{}, nil
+}
+
+// again tells the queue what an error means: a *providers.Refusal was already
+// told to the user and waits for a wake-up, what is pending is looked at again,
+// and anything else is tried again with a growing delay.
+func again(err error) (reconcile.Result, error) {
+	var refusal *providers.Refusal
+	switch {
+	case errors.Is(err, providers.ErrPending):
+		return reconcile.Result{RequeueAfter: pendingDelay}, nil
+	case errors.As(err, &refusal):
+		return reconcile.Result{RequeueAfter: refusal.RetryAfter}, nil
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		// The Service is not the one that was read. Whatever changed it has
+		// sent an event, or is about to.
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{}, err
+}
+
+// service returns the Service of exactly that life, nil when it is gone.
+func (r *Reconciler) service(ctx context.Context, key providers.Key) (*corev1.Service, error) {
+	svc := &corev1.Service{}
+	err := r.cached.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, svc)
+	if apierrors.IsNotFound(err) || err == nil && svc.UID != key.UID {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading Service %s: %w", key, err)
+	}
+	return svc, nil
+}
+
+// holder names the backend that may hold something for svc: the recorded one,
+// or the one that was asked but not recorded because the write failed.
+func (r *Reconciler) holder(svc *corev1.Service) string {
+	if recorded := svc.Annotations[providers.AnnotationBackend]; recorded != "" {
+		return recorded
+	}
+	return r.holdings.of(providers.KeyOf(svc))
+}
+
+// ensure has the backend serve svc and writes what came of it.
+func (r *Reconciler) ensure(ctx context.Context, svc *corev1.Service, b *Backend) (reconcile.Result, error) {
+	key := providers.KeyOf(svc)
+	eps, err := r.endpointSlices(ctx, svc)
+	if err != nil {
+		return again(err)
+	}
+	req := providers.Request{Service: svc}
+	if b.needs.EndpointSlices {
+		req.EndpointSlices = eps
+	}
+	if b.needs.Nodes {
+		if req.Nodes, err = r.eligibleNodes(ctx); err != nil {
+			return again(err)
+		}
+	}
+	if !b.local {
+		// The mark goes first, so that nothing outside can outlive a crash
+		// unnoticed (KEP-980).
+		if svc, err = r.write(ctx, svc, marked(svc, b)); err != nil {
+			return again(err)
+		}
+		req.Service = svc
+	}
+	r.holdings.put(key, b.Name)
+	got, failure := b.Provider.Ensure(ctx, req)
+	if ctx.Err() != nil {
+		return reconcile.Result{}, ctx.Err()
+	}
+	next := served(svc, b, outcome{got, failure}, serving(svc, eps))
+	if wait := r.repairs.due(key, svc, next); wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
+	}
+	if _, err := r.write(ctx, svc, next); err != nil {
+		return again(err)
+	}
+	r.announce(svc, next)
+	return again(failure)
+}
+
+// release has the backend give back what it holds for svc and takes our marks
+// off it.
+func (r *Reconciler) release(ctx context.Context, svc *corev1.Service, holder string) error {
+	key := providers.KeyOf(svc)
+	b, ok := r.backends.named[holder]
+	if !ok {
+		return r.refuseUnknownHolder(ctx, svc, holder)
+	}
+	if !b.local {
+		if err := b.Provider.Release(ctx, key); err != nil {
+			return fmt.Errorf("releasing what %s holds for Service %s: %w", b.Name, key, err)
+		}
+	}
+	bare := unmarked(svc, b)
+	if _, err := r.write(ctx, svc, bare); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	if b.local {
+		if err := b.Provider.Release(ctx, key); err != nil {
+			return fmt.Errorf("releasing what %s holds for Service %s: %w", b.Name, key, err)
+		}
+	}
+	r.holdings.drop(key)
+	r.repairs.forget(key)
+	return nil
+}
+
+// refuseUnknownHolder says on the Service that the backend which holds
+// something for it is not part of this process.
+func (r *Reconciler) refuseUnknownHolder(ctx context.Context, svc *corev1.Service, holder string) error {
+	refusal := &providers.Refusal{
+		Reason: providers.ReasonBackendError,
+		Message: fmt.Sprintf("backend %q holds this Service's load balancer (annotation %s) and is not enabled: "+
+			"start berth-controller with it in --backends so that it can be released, or remove the annotation if it is gone",
+			holder, providers.AnnotationBackend),
+	}
+	next := refused(svc, refusal)
+	if _, err := r.write(ctx, svc, next); err != nil {
+		return err
+	}
+	r.announce(svc, next)
+	return refusal
+}
+
+// releaseGone gives back what is held for a Service that no longer exists, or
+// that has been created anew under the same name.
+func (r *Reconciler) releaseGone(ctx context.Context, key providers.Key) error {
+	r.repairs.forget(key)
+	b, ok := r.backends.named[r.holdings.of(key)]
+	if !ok {
+		return nil
+	}
+	if err := b.Provider.Release(ctx, key); err != nil {
+		return fmt.Errorf("releasing what %s holds for vanished Service %s: %w", b.Name, key, err)
+	}
+	r.holdings.drop(key)
+	return nil
+}

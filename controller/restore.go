@@ -1,0 +1,135 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/providers"
+)
+
+const (
+	// pageSize bounds what one answer of the API server holds in memory.
+	pageSize = 500
+	// sweepInterval is how often backends are searched for what no Service
+	// accounts for. It is a safety net: nothing else waits for it.
+	sweepInterval = time.Hour
+)
+
+// Run restores the local backends, lets Reconcile begin, and then looks for
+// orphans, at once and every hour. It returns when ctx ends.
+func (r *Reconciler) Run(ctx context.Context) error {
+	log := logr.FromContextOrDiscard(ctx)
+	backoff := wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 10, Cap: 5 * time.Second, Jitter: 0.1}
+	for {
+		err := r.restore(ctx)
+		if err == nil {
+			break
+		}
+		log.Error(err, "restoring what the Services' statuses say; nothing is served before that")
+		if !sleep(ctx, backoff.Step()) {
+			return nil
+		}
+	}
+	close(r.restored)
+	for {
+		r.sweep(ctx)
+		if !sleep(ctx, sweepInterval) {
+			return nil
+		}
+	}
+}
+
+// restore tells each local backend what the Services' statuses say. It reads
+// them from the API server: the cache may not have seen yet what the leader
+// before this one wrote last, and an address must not be given twice.
+func (r *Reconciler) restore(ctx context.Context) error {
+	byBackend := map[string][]*corev1.Service{}
+	err := r.eachLive(ctx, func(svc *corev1.Service) {
+		name := r.backends.Choose(svc)
+		b := r.backends.named[name]
+		recorded := svc.Annotations[providers.AnnotationBackend]
+		if b == nil || !b.local || recorded != "" && recorded != name {
+			return
+		}
+		byBackend[name] = append(byBackend[name], slim(svc))
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range r.backends.Names() {
+		if local, ok := r.backends.named[name].Provider.(providers.Local); ok {
+			if err := local.Restore(ctx, byBackend[name]); err != nil {
+				return fmt.Errorf("restoring backend %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// eachLive calls visit for all Services that the API server has, page by page.
+func (r *Reconciler) eachLive(ctx context.Context, visit func(*corev1.Service)) error {
+	page := client.ListOptions{Limit: pageSize}
+	for {
+		var list corev1.ServiceList
+		if err := r.live.List(ctx, &list, &page); err != nil {
+			if apierrors.IsResourceExpired(err) && page.Continue != "" {
+				return fmt.Errorf("listing Services: the list took so long that its continuation expired: %w", err)
+			}
+			return fmt.Errorf("listing Services: %w", err)
+		}
+		for i := range list.Items {
+			visit(&list.Items[i])
+		}
+		if page.Continue = list.Continue; page.Continue == "" {
+			return nil
+		}
+	}
+}
+
+// sweep has everything released that a backend holds for Services that are
+// gone. Those that exist account for theirs when they are reconciled.
+func (r *Reconciler) sweep(ctx context.Context) {
+	log := logr.FromContextOrDiscard(ctx)
+	for _, name := range r.backends.Names() {
+		owned, err := r.backends.named[name].Provider.Owned(ctx)
+		if errors.Is(err, errors.ErrUnsupported) {
+			continue
+		}
+		if err != nil {
+			log.Error(err, "looking for orphans", "backend", name)
+			continue
+		}
+		for _, key := range owned {
+			r.adoptOrphan(ctx, key, name)
+		}
+	}
+}
+
+// adoptOrphan puts what a backend holds on the books if no Service does.
+func (r *Reconciler) adoptOrphan(ctx context.Context, key providers.Key, backend string) {
+	svc, err := r.service(ctx, key)
+	if err != nil || r.holdings.of(key) != "" {
+		return
+	}
+	if svc == nil || r.holder(svc) == "" && r.backends.Choose(svc) != backend {
+		r.holdings.put(key, backend)
+		r.waker.Wake(key)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

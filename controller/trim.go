@@ -1,0 +1,68 @@
+package controller
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/providers"
+)
+
+// CacheByObject says what the caches keep of the objects that the controller
+// watches: what it reads, and nothing else, shared rather than copied.
+func CacheByObject() map[client.Object]cache.ByObject {
+	shared := true
+	keep := func(trim func(client.Object)) cache.ByObject {
+		return cache.ByObject{UnsafeDisableDeepCopy: &shared, Transform: func(o any) (any, error) {
+			if object, ok := o.(client.Object); ok {
+				object.SetManagedFields(nil)
+				trim(object)
+			}
+			return o, nil
+		}}
+	}
+	return map[client.Object]cache.ByObject{
+		&corev1.Service{}:            keep(func(o client.Object) { trimService(o.(*corev1.Service)) }),
+		&discoveryv1.EndpointSlice{}: keep(func(o client.Object) { trimSlice(o.(*discoveryv1.EndpointSlice)) }),
+		&corev1.Node{}:               keep(func(o client.Object) { trimNode(o.(*corev1.Node)) }),
+	}
+}
+
+// slim returns svc trimmed.
+func slim(svc *corev1.Service) *corev1.Service {
+	svc = svc.DeepCopy()
+	svc.ManagedFields = nil
+	trimService(svc)
+	return svc
+}
+
+// trimService drops the copy of the Service that kubectl apply leaves on it.
+// Of one that is no load balancer and never was ours only the name remains.
+func trimService(svc *corev1.Service) {
+	delete(svc.Annotations, corev1.LastAppliedConfigAnnotation)
+	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer || svc.Annotations[providers.AnnotationBackend] != "" {
+		return
+	}
+	*svc = corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: svc.Namespace, Name: svc.Name, UID: svc.UID, ResourceVersion: svc.ResourceVersion,
+			DeletionTimestamp: svc.DeletionTimestamp, Finalizers: svc.Finalizers},
+		Spec: corev1.ServiceSpec{Type: svc.Spec.Type},
+	}
+}
+
+// trimSlice keeps addresses, nodes and conditions.
+func trimSlice(slice *discoveryv1.EndpointSlice) {
+	slice.Annotations, slice.OwnerReferences = nil, nil
+	for i := range slice.Endpoints {
+		e := &slice.Endpoints[i]
+		*e = discoveryv1.Endpoint{Addresses: e.Addresses, Conditions: e.Conditions, NodeName: e.NodeName}
+	}
+}
+
+// trimNode drops what the kubelet reports about itself.
+func trimNode(node *corev1.Node) {
+	node.Annotations = nil
+	node.Status = corev1.NodeStatus{Addresses: node.Status.Addresses, Conditions: node.Status.Conditions}
+}

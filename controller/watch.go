@@ -1,0 +1,212 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/trafficpolicy"
+)
+
+// Retries start at minRetry and double up to maxRetry.
+const (
+	minRetry = 50 * time.Millisecond
+	maxRetry = 30 * time.Second
+)
+
+// sliceServiceField indexes EndpointSlices by the Service that they are of.
+const sliceServiceField = "service"
+
+// queue is the work queue of this controller.
+type queue = workqueue.TypedRateLimitingInterface[providers.Key]
+
+// SetupWithManager has mgr run the controller. concurrency is the number of
+// Services that are worked on at once.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, concurrency int) error {
+	err := mgr.GetFieldIndexer().IndexField(ctx, &discoveryv1.EndpointSlice{}, sliceServiceField, func(o client.Object) []string {
+		return []string{o.GetLabels()[discoveryv1.LabelServiceName]}
+	})
+	if err != nil {
+		return fmt.Errorf("indexing EndpointSlices: %w", err)
+	}
+	warm := true
+	c, err := controller.NewTyped("service", mgr, controller.TypedOptions[providers.Key]{
+		Reconciler:              r,
+		MaxConcurrentReconciles: concurrency,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[providers.Key](minRetry, maxRetry),
+		EnableWarmup:            &warm,
+	})
+	if err != nil {
+		return fmt.Errorf("making the Service controller: %w", err)
+	}
+	for _, s := range r.sources(mgr.GetCache()) {
+		if err := c.Watch(s); err != nil {
+			return fmt.Errorf("watching for the Service controller: %w", err)
+		}
+	}
+	return mgr.Add(manager.RunnableFunc(r.Run))
+}
+
+func (r *Reconciler) sources(c cache.Cache) []source.TypedSource[providers.Key] {
+	all := []source.TypedSource[providers.Key]{
+		source.TypedFunc[providers.Key](r.waker.start),
+		source.TypedKind(c, &corev1.Service{}, r.onService()),
+		source.TypedKind(c, &discoveryv1.EndpointSlice{}, r.onEndpointSlice()),
+	}
+	if r.backends.needs().Nodes {
+		all = append(all, source.TypedKind(c, &corev1.Node{}, r.onNode()))
+	}
+	return all
+}
+
+// Waker is the way into the controller's queue for backends, which have to be
+// there before it. Until the queue exists it forgets what it is told: the first
+// list of Services brings everything into the queue anyway.
+type Waker struct{ queue atomic.Pointer[queue] }
+
+func (w *Waker) start(_ context.Context, q queue) error {
+	w.queue.Store(&q)
+	return nil
+}
+
+// Wake has a Service looked at again. It is a providers.Wake.
+func (w *Waker) Wake(key providers.Key) {
+	if q := w.queue.Load(); q != nil {
+		(*q).Add(key)
+	}
+}
+
+// concerns says whether svc is, or was, ours to serve.
+func (r *Reconciler) concerns(svc *corev1.Service) bool {
+	return r.backends.Choose(svc) != "" || r.holder(svc) != ""
+}
+
+func (r *Reconciler) onService() handler.TypedEventHandler[*corev1.Service, providers.Key] {
+	return handler.TypedFuncs[*corev1.Service, providers.Key]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*corev1.Service], q queue) {
+			if r.concerns(e.Object) {
+				add(q, providers.KeyOf(e.Object), e.IsInInitialList)
+			}
+		},
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*corev1.Service], q queue) {
+			if e.ObjectOld.UID != e.ObjectNew.UID {
+				q.Add(providers.KeyOf(e.ObjectOld))
+			}
+			if r.concerns(e.ObjectNew) {
+				q.Add(providers.KeyOf(e.ObjectNew))
+			}
+		},
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*corev1.Service], q queue) {
+			q.Add(providers.KeyOf(e.Object))
+		},
+	}
+}
+
+// add puts what a start finds behind what happens meanwhile, so that a new
+// Service does not wait for all those that were there before it.
+func add(q queue, key providers.Key, inInitialList bool) {
+	if pq, ok := q.(priorityqueue.PriorityQueue[providers.Key]); ok && inInitialList {
+		low := handler.LowPriority
+		pq.AddWithOpts(priorityqueue.AddOpts{Priority: &low}, key)
+		return
+	}
+	q.Add(key)
+}
+
+func (r *Reconciler) onEndpointSlice() handler.TypedEventHandler[*discoveryv1.EndpointSlice, providers.Key] {
+	look := func(ctx context.Context, slice *discoveryv1.EndpointSlice, q queue) {
+		svc := &corev1.Service{}
+		name := client.ObjectKey{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}
+		// A Service that isn't there yet brings its slices along when it comes.
+		if r.informed.Get(ctx, name, svc) == nil && r.concerns(svc) {
+			q.Add(providers.KeyOf(svc))
+		}
+	}
+	return handler.TypedFuncs[*discoveryv1.EndpointSlice, providers.Key]{
+		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[*discoveryv1.EndpointSlice], q queue) {
+			if !e.IsInInitialList {
+				look(ctx, e.Object, q)
+			}
+		},
+		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[*discoveryv1.EndpointSlice], q queue) {
+			look(ctx, e.ObjectNew, q)
+		},
+		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[*discoveryv1.EndpointSlice], q queue) {
+			look(ctx, e.Object, q)
+		},
+	}
+}
+
+// onNode has the Services of those backends looked at that need nodes, when
+// the nodes that are eligible, or something that matters about them, change.
+func (r *Reconciler) onNode() handler.TypedEventHandler[*corev1.Node, providers.Key] {
+	wake := func(q queue) {
+		for _, key := range r.holdings.with(func(name string) bool {
+			b := r.backends.named[name]
+			return b != nil && b.needs.Nodes
+		}) {
+			q.Add(key)
+		}
+	}
+	eligible := func(n *corev1.Node) bool { return trafficpolicy.MayReceive(n) == trafficpolicy.NoObstacle }
+	return handler.TypedFuncs[*corev1.Node, providers.Key]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*corev1.Node], q queue) {
+			if !e.IsInInitialList && eligible(e.Object) {
+				wake(q)
+			}
+		},
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*corev1.Node], q queue) {
+			if trafficpolicy.NodeChanged(e.ObjectOld, e.ObjectNew) && (eligible(e.ObjectOld) || eligible(e.ObjectNew)) {
+				wake(q)
+			}
+		},
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*corev1.Node], q queue) {
+			if eligible(e.Object) {
+				wake(q)
+			}
+		},
+	}
+}
+
+// endpointSlices returns those of svc, sorted by name.
+func (r *Reconciler) endpointSlices(ctx context.Context, svc *corev1.Service) ([]*discoveryv1.EndpointSlice, error) {
+	var list discoveryv1.EndpointSliceList
+	if err := r.informed.List(ctx, &list, client.InNamespace(svc.Namespace), client.MatchingFields{sliceServiceField: svc.Name}); err != nil {
+		return nil, fmt.Errorf("listing EndpointSlices of Service %s/%s: %w", svc.Namespace, svc.Name, err)
+	}
+	all := make([]*discoveryv1.EndpointSlice, len(list.Items))
+	for i := range list.Items {
+		all[i] = &list.Items[i]
+	}
+	slices.SortFunc(all, func(a, b *discoveryv1.EndpointSlice) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// eligibleNodes returns those that load balancers may send to, sorted by name.
+func (r *Reconciler) eligibleNodes(ctx context.Context) ([]*corev1.Node, error) {
+	var list corev1.NodeList
+	if err := r.informed.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("listing Nodes: %w", err)
+	}
+	all := make([]*corev1.Node, len(list.Items))
+	for i := range list.Items {
+		all[i] = &list.Items[i]
+	}
+	return trafficpolicy.EligibleNodes(all), nil
+}

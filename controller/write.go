@@ -1,0 +1,78 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// write makes next the record of svc and returns the Service as it is then. It
+// costs one call where something differs, and none where nothing does.
+//
+// One call suffices because the API server takes metadata through the status
+// subresource of Services; one that dropped it would be told again through the
+// Service itself. The exception is the finalizer that holds back a deletion:
+// older API servers forget to free the cluster IP of a Service whose last
+// finalizer goes through its status.
+func (r *Reconciler) write(ctx context.Context, svc *corev1.Service, next record) (*corev1.Service, error) {
+	before := recordOf(svc)
+	if before.equal(next) {
+		return svc, nil
+	}
+	if svc.DeletionTimestamp != nil && len(next.finalizers) == 0 {
+		next.status = before.status
+		return patch(ctx, r.cached, svc, before, next)
+	}
+	after, err := patch(ctx, r.cached.Status(), svc, before, next)
+	if err != nil || arrived(after, before, next) {
+		return after, err
+	}
+	return patch(ctx, r.cached, svc, before, next)
+}
+
+// arrived says whether the metadata that next changes is on svc.
+func arrived(svc *corev1.Service, before, next record) bool {
+	if slices.Contains(svc.Finalizers, finalizer) != slices.Contains(next.finalizers, finalizer) {
+		return false
+	}
+	for key, value := range next.annotations {
+		if before.annotations[key] != value && svc.Annotations[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// patcher is a client.Client or its status writer.
+type patcher[O any] interface {
+	Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...O) error
+}
+
+// patch sends what differs between before and next. Of lists that others
+// write to as well only our own entries are sent.
+func patch[O any](ctx context.Context, w patcher[O], svc *corev1.Service, before, next record) (*corev1.Service, error) {
+	// The UID is in the difference, and so a precondition: a Service created
+	// anew under the same name answers with a conflict.
+	data, err := client.StrategicMergeFrom(before.on("")).Data(next.on(svc.UID))
+	if err != nil {
+		return nil, fmt.Errorf("computing the patch of Service %s/%s: %w", svc.Namespace, svc.Name, err)
+	}
+	after := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: svc.Namespace, Name: svc.Name}}
+	if err := w.Patch(ctx, after, client.RawPatch(types.StrategicMergePatchType, data)); err != nil {
+		return nil, fmt.Errorf("writing to Service %s/%s: %w", svc.Namespace, svc.Name, err)
+	}
+	return after, nil
+}
+
+// on puts the record on an otherwise empty Service.
+func (r record) on(uid types.UID) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{UID: uid, Finalizers: r.finalizers, Annotations: r.annotations},
+		Status:     r.status,
+	}
+}
