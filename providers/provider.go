@@ -22,9 +22,11 @@ type Provider interface {
 	// with the same req is free of calls that change anything.
 	//
 	// With a *Refusal the Service can't be served as it is; Result then says
-	// what it holds meanwhile, possibly nothing. With any other error Result
-	// is ignored, the Service keeps the status that it has, and Ensure is
-	// called again after a growing delay.
+	// what it holds meanwhile, possibly nothing: a backend that could not look
+	// repeats what the status of req shows. With any other error, an ended ctx
+	// included, Result is ignored, the Service keeps the status that it has,
+	// and Ensure is called again after a growing delay. A Result belongs to
+	// the caller.
 	Ensure(ctx context.Context, req Request) (Result, error)
 
 	// Release gives back all that the backend holds for key. Already gone is
@@ -32,7 +34,8 @@ type Provider interface {
 	Release(ctx context.Context, key Key) error
 
 	// Owned lists what this cluster holds in the backend, so that leaks are
-	// found: sorted, and including what an earlier process left.
+	// found: sorted by namespace, name and UID, and including what an earlier
+	// process left.
 	// A backend that has no way to list returns an error that wraps
 	// errors.ErrUnsupported.
 	Owned(ctx context.Context) ([]Key, error)
@@ -50,7 +53,7 @@ type Local interface {
 
 	// Restore tells what the statuses of all Services of this backend say, as
 	// the API server has them. It is called, again if it fails, before the
-	// first Ensure.
+	// first Ensure, and may serve at once, in order of age, those that wait.
 	Restore(ctx context.Context, services []*corev1.Service) error
 }
 
