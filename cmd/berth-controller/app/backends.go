@@ -1,0 +1,83 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	cloudprovider "k8s.io/cloud-provider"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/berth-lb/berth/controller"
+	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/providers/cloud"
+	"github.com/berth-lb/berth/providers/fake"
+	"github.com/berth-lb/berth/providers/pool"
+)
+
+// makers make each backend. Each is given what the others are, takes what it
+// needs, and adds to the manager what it runs.
+var makers = map[string]func(context.Context, manager.Manager, providers.Wake, *options) (providers.Provider, error){
+	"pool":  newPool,
+	"cloud": newCloud,
+	"fake":  newFake,
+}
+
+func newBackends(ctx context.Context, mgr manager.Manager, wake providers.Wake, o *options) (controller.Backends, error) {
+	var all []controller.Backend
+	for _, name := range o.backends {
+		p, err := makers[name](ctx, mgr, wake, o)
+		if err != nil {
+			return controller.Backends{}, fmt.Errorf("setting up backend %s: %w", name, err)
+		}
+		all = append(all, controller.Backend{Name: name, Class: o.class(name), Provider: p})
+	}
+	backends, err := controller.NewBackends(o.defaultBackend, all...)
+	if err != nil {
+		return controller.Backends{}, usageError{err}
+	}
+	return backends, nil
+}
+
+func newPool(_ context.Context, mgr manager.Manager, wake providers.Wake, o *options) (providers.Provider, error) {
+	if err := requireKind(mgr, "IPAddressPool"); err != nil {
+		return nil, err
+	}
+	p := pool.New(mgr.GetClient(), o.namespace, wake)
+	if err := metrics.Registry.Register(p.Collector(o.oldMetricNames)); err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	return p, p.SetupWithManager(mgr)
+}
+
+func newCloud(ctx context.Context, mgr manager.Manager, _ providers.Wake, o *options) (providers.Provider, error) {
+	c, err := cloudprovider.InitCloudProvider(o.cloudProvider, o.cloudConfig)
+	if err != nil {
+		return nil, err
+	}
+	lb, ok := c.LoadBalancer()
+	if !ok {
+		return nil, fmt.Errorf("the cloud %s makes no load balancers", o.cloudProvider)
+	}
+	cached := mgr.GetClient()
+	return cloud.New(lb, o.clusterName, func(key providers.Key) (*corev1.Service, bool) {
+		svc := &corev1.Service{}
+		err := cached.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, svc)
+		return svc, err == nil && svc.UID == key.UID
+	}), nil
+}
+
+func newFake(_ context.Context, _ manager.Manager, wake providers.Wake, _ *options) (providers.Provider, error) {
+	return fake.New(fake.NewCloud(fake.Options{}), wake), nil
+}
+
+// cacheByObject is what the parts of the process want cached, and how.
+func cacheByObject(o *options) map[client.Object]cache.ByObject {
+	all := controller.CacheByObject()
+	maps.Copy(all, pool.CacheByObject(o.namespace))
+	return all
+}
