@@ -78,3 +78,10 @@ func (b Backends) Choose(svc *corev1.Service) string {
 	}
 	return b.standard
 }
+
+// foreign says whether svc is for another controller to serve: a load
+// balancer's class can't change, so it never was one of ours (KEP-1959).
+func (b Backends) foreign(svc *corev1.Service) bool {
+	class := svc.Spec.LoadBalancerClass
+	return svc.Spec.Type == corev1.ServiceTypeLoadBalancer && class != nil && b.byClass[*class] == ""
+}

@@ -130,9 +130,10 @@ func (r *Reconciler) service(ctx context.Context, key providers.Key) (*corev1.Se
 }
 
 // holder names the backend that may hold something for svc: the recorded one,
-// or the one that was asked but not recorded because the write failed.
+// or the one that was asked but not recorded because the write failed. What
+// is recorded on a Service of a foreign class was recorded by somebody else.
 func (r *Reconciler) holder(svc *corev1.Service) string {
-	if recorded := svc.Annotations[providers.AnnotationBackend]; recorded != "" {
+	if recorded := svc.Annotations[providers.AnnotationBackend]; recorded != "" && !r.backends.foreign(svc) {
 		return recorded
 	}
 	return r.holdings.of(providers.KeyOf(svc))
@@ -174,6 +175,7 @@ func (r *Reconciler) ensure(ctx context.Context, svc *corev1.Service, b *Backend
 	if _, err := r.write(ctx, svc, next); err != nil {
 		return again(err)
 	}
+	r.repairs.wrote(key, svc, next)
 	r.announce(svc, next)
 	return again(failure)
 }

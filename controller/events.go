@@ -26,7 +26,7 @@ type notice struct {
 // announce tells what the write of next changed for the user of svc.
 func (r *Reconciler) announce(svc *corev1.Service, next record) {
 	for _, e := range eventsFor(svc, next) {
-		r.events.Event(svc, e.kind, e.reason, e.message)
+		r.events.Event(svc, e.kind, e.reason, shorten(e.message))
 	}
 }
 

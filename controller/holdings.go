@@ -75,33 +75,48 @@ type repair struct {
 	last  time.Time
 }
 
-// due says how long next must wait; zero for not at all. Only a write that
-// repeats the one before is a repair.
+// due says how long the write of next must wait; zero for not at all. Only one
+// that repeats the one before is a repair.
 func (r *repairs) due(key providers.Key, svc *corev1.Service, next record) time.Duration {
-	ingress := next.status.LoadBalancer.Ingress
-	if equality.Semantic.DeepEqual(svc.Status.LoadBalancer.Ingress, ingress) {
+	if sameIngress(svc, next) {
 		return 0
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	one := r.byKey[key]
+	if !one.repeats(next) || one.times < freeRepairs {
+		return 0
+	}
+	delay := min(time.Second<<min(one.times-freeRepairs, 10), maxRepairDelay)
+	return max(delay-time.Since(one.last), 0)
+}
+
+// wrote remembers that next has been written over svc.
+func (r *repairs) wrote(key providers.Key, svc *corev1.Service, next record) {
+	if sameIngress(svc, next) {
+		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.byKey == nil {
 		r.byKey = map[providers.Key]*repair{}
 	}
-	now := time.Now()
 	one := r.byKey[key]
-	if one == nil || !equality.Semantic.DeepEqual(one.wrote, ingress) || now.Sub(one.last) > repairWindow {
-		r.byKey[key] = &repair{wrote: ingress, last: now}
-		return 0
-	}
-	if one.times >= freeRepairs {
-		delay := min(time.Second<<min(one.times-freeRepairs, 10), maxRepairDelay)
-		if wait := delay - now.Sub(one.last); wait > 0 {
-			return wait
-		}
+	if !one.repeats(next) {
+		r.byKey[key] = &repair{wrote: next.status.LoadBalancer.Ingress, last: time.Now()}
+		return
 	}
 	one.times++
-	one.last = now
-	return 0
+	one.last = time.Now()
+}
+
+func (one *repair) repeats(next record) bool {
+	return one != nil && time.Since(one.last) <= repairWindow &&
+		equality.Semantic.DeepEqual(one.wrote, next.status.LoadBalancer.Ingress)
+}
+
+func sameIngress(svc *corev1.Service, next record) bool {
+	return equality.Semantic.DeepEqual(svc.Status.LoadBalancer.Ingress, next.status.LoadBalancer.Ingress)
 }
 
 func (r *repairs) forget(key providers.Key) {

@@ -5,6 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/berth-lb/berth/providers"
 )
 
@@ -17,25 +19,30 @@ func TestRepairsSlowDown(t *testing.T) {
 		key := providers.Key{Namespace: "a", Name: "b", UID: "c"}
 		ours := recordOf(holding("192.0.2.1"))
 		theirs := holding("198.51.100.1")
-		if wait := r.due(key, holding(), ours); wait != 0 {
+		write := func(over *corev1.Service, next record) time.Duration {
+			wait := r.due(key, over, next)
+			time.Sleep(wait)
+			if again := r.due(key, over, next); again != 0 {
+				t.Fatalf("after its wait a write waits another %v", again)
+			}
+			r.wrote(key, over, next)
+			return wait
+		}
+		if wait := write(holding(), ours); wait != 0 {
 			t.Fatalf("the first write waits %v", wait)
 		}
 		for i := range freeRepairs {
-			if wait := r.due(key, theirs, ours); wait != 0 {
+			if wait := write(theirs, ours); wait != 0 {
 				t.Fatalf("repair %d waits %v", i+1, wait)
 			}
 		}
 		var last time.Duration
 		for range 10 {
-			wait := r.due(key, theirs, ours)
+			wait := write(theirs, ours)
 			if wait <= 0 || wait < last || wait > maxRepairDelay {
 				t.Fatalf("after a wait of %v comes one of %v", last, wait)
 			}
 			last = wait
-			time.Sleep(wait)
-			if wait := r.due(key, theirs, ours); wait != 0 {
-				t.Fatalf("after its wait a repair waits another %v", wait)
-			}
 		}
 		if last != maxRepairDelay {
 			t.Errorf("the longest wait is %v, want %v", last, maxRepairDelay)
@@ -44,7 +51,7 @@ func TestRepairsSlowDown(t *testing.T) {
 			t.Errorf("a new address is no repair, and waits %v", wait)
 		}
 		time.Sleep(repairWindow + time.Second)
-		if wait := r.due(key, theirs, recordOf(holding("192.0.2.2"))); wait != 0 {
+		if wait := r.due(key, theirs, ours); wait != 0 {
 			t.Errorf("after a quiet time a repair waits %v", wait)
 		}
 	})

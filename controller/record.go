@@ -86,7 +86,7 @@ func unmarked(svc *corev1.Service, b *Backend) record {
 // refused is svc with the reason why nothing can be done for it.
 func refused(svc *corev1.Service, refusal *providers.Refusal) record {
 	next := recordOf(svc)
-	meta.SetStatusCondition(&next.status.Conditions, provisioned(refusal))
+	next.setConditions([]metav1.Condition{provisioned(refusal)})
 	return next
 }
 
@@ -114,9 +114,22 @@ func (r *record) setConditions(conditions []metav1.Condition) {
 	for i, c := range conditions {
 		later := func(o metav1.Condition) bool { return o.Type == c.Type }
 		if !slices.ContainsFunc(conditions[i+1:], later) {
+			c.Message = shorten(c.Message)
 			meta.SetStatusCondition(&r.status.Conditions, c)
 		}
 	}
+}
+
+// maxMessage bounds the messages of conditions and events, in bytes: they repeat
+// what users wrote, and the API server refuses events above 1 KiB.
+const maxMessage = 1000
+
+// shorten cuts a message that is too long.
+func shorten(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage], "") + "..."
 }
 
 // annotate sets an annotation; empty removes it.

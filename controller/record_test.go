@@ -3,7 +3,9 @@ package controller
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -167,6 +169,26 @@ func TestEventsFor(t *testing.T) {
 		}
 		if !slices.Equal(got, tc.want) {
 			t.Errorf("%s: got %v, want %v", tc.why, got, tc.want)
+		}
+	}
+}
+
+// TestShorten: what a user wrote comes back in messages, and must not make them
+// longer than the API server takes, nor cut a character in two.
+func TestShorten(t *testing.T) {
+	for _, tc := range []struct {
+		in   string
+		want int
+	}{
+		{"short", 5},
+		{strings.Repeat("a", maxMessage), maxMessage},
+		{strings.Repeat("a", 1<<20), maxMessage + 3},
+		{strings.Repeat("ä", 1<<20), maxMessage + 3},
+		{"a" + strings.Repeat("ä", 1<<20), maxMessage + 2},
+	} {
+		got := shorten(tc.in)
+		if len(got) != tc.want || !utf8.ValidString(got) {
+			t.Errorf("%d bytes became %d, want %d, valid %t", len(tc.in), len(got), tc.want, utf8.ValidString(got))
 		}
 	}
 }

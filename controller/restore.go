@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,13 +54,12 @@ func (r *Reconciler) Run(ctx context.Context) error {
 func (r *Reconciler) restore(ctx context.Context) error {
 	byBackend := map[string][]*corev1.Service{}
 	err := r.eachLive(ctx, func(svc *corev1.Service) {
-		name := r.backends.Choose(svc)
-		b := r.backends.named[name]
-		recorded := svc.Annotations[providers.AnnotationBackend]
-		if b == nil || !b.local || recorded != "" && recorded != name {
-			return
+		// One on its way out keeps what it shows until it is released.
+		name := cmp.Or(r.holder(svc), r.backends.Choose(svc))
+		if b := r.backends.named[name]; b != nil && b.local {
+			byBackend[name] = append(byBackend[name], slim(svc))
+			r.holdings.put(providers.KeyOf(svc), name)
 		}
-		byBackend[name] = append(byBackend[name], slim(svc))
 	})
 	if err != nil {
 		return err

@@ -54,6 +54,8 @@ type Local interface {
 	// Restore tells what the statuses of all Services of this backend say, as
 	// the API server has them. It is called, again if it fails, before the
 	// first Ensure, and may serve at once, in order of age, those that wait.
+	// Services on their way out, deleted or of another type by now, keep what
+	// they show until Release, and get nothing new.
 	Restore(ctx context.Context, services []*corev1.Service) error
 }
 

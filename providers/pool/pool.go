@@ -151,10 +151,18 @@ func (p *Provider) restoreAll(services []*corev1.Service, requests []ipam.Reques
 		}
 	}
 	for _, i := range order {
+		if leaving(services[i]) {
+			continue
+		}
 		if _, err := requestOf(services[i], requests[i].NamespaceLabels); err == nil {
 			_, _, _ = p.addresses.Ensure(requests[i])
 		}
 	}
+}
+
+// leaving says whether svc is on its way out: it waits for Release alone.
+func leaving(svc *corev1.Service) bool {
+	return svc.DeletionTimestamp != nil || svc.Spec.Type != corev1.ServiceTypeLoadBalancer
 }
 
 // setPools has pools rule from now on and wakes those for whom that changes

@@ -241,7 +241,7 @@ func summary(problems []problem) string {
 			told = append(told, fmt.Sprintf("and %d more", len(problems)-i))
 			break
 		}
-		told = append(told, problem.String())
+		told = append(told, fmt.Sprintf("%.500s", problem))
 	}
 	return strings.Join(told, "; ")
 }
