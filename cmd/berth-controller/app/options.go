@@ -31,6 +31,7 @@ type options struct {
 
 	metricsAddress string
 	probeAddress   string
+	pprofAddress   string
 	oldMetricNames bool
 	logLevel       string
 	logFormat      string
@@ -81,6 +82,7 @@ func (o *options) addTo(f *pflag.FlagSet) {
 
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", o.metricsAddress, "address of /metrics, 0 for none")
 	f.StringVar(&o.probeAddress, "health-probe-bind-address", o.probeAddress, "address of /healthz and /readyz, 0 for none")
+	f.StringVar(&o.pprofAddress, "pprof-bind-address", o.pprofAddress, "address of /debug/pprof, empty for none")
 	f.BoolVar(&o.oldMetricNames, "metallb-metrics", o.oldMetricNames, "serve metrics under the names that MetalLB gives them as well")
 	f.StringVar(&o.logLevel, "log-level", o.logLevel, "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", o.logFormat, "text or json")

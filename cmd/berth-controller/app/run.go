@@ -112,6 +112,7 @@ func newManager(config *rest.Config, log logr.Logger, o *options) (manager.Manag
 		RetryPeriod:                         &o.retryPeriod,
 		Metrics:                             metricsserver.Options{BindAddress: o.metricsAddress},
 		HealthProbeBindAddress:              o.probeAddress,
+		PprofBindAddress:                    o.pprofAddress,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("setting up: %w", err)
