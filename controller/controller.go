@@ -79,11 +79,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, key providers.Key) (reconcil
 	select {
 	case <-r.restored:
 	case <-ctx.Done():
-		return reconcile.Result{}, ctx.Err()
+		return reconcile.Result{}, nil
 	}
 	svc, err := r.service(ctx, key)
 	if err != nil {
-		return reconcile.Result{}, err
+		return again(err)
 	}
 	if svc == nil {
 		return again(r.releaseGone(ctx, key))
@@ -111,6 +111,9 @@ func again(err error) (reconcile.Result, error) {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		// The Service is not the one that was read. Whatever changed it has
 		// sent an event, or is about to.
+		return reconcile.Result{}, nil
+	case errors.Is(err, context.Canceled):
+		// The process stops.
 		return reconcile.Result{}, nil
 	}
 	return reconcile.Result{}, err
@@ -166,7 +169,7 @@ func (r *Reconciler) ensure(ctx context.Context, svc *corev1.Service, b *Backend
 	r.holdings.put(key, b.Name)
 	got, failure := b.Provider.Ensure(ctx, req)
 	if ctx.Err() != nil {
-		return reconcile.Result{}, ctx.Err()
+		return again(ctx.Err())
 	}
 	next := served(svc, b, outcome{got, failure}, serving(svc, eps))
 	if wait := r.repairs.due(key, svc, next); wait > 0 {

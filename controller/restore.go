@@ -57,7 +57,7 @@ func (r *Reconciler) restore(ctx context.Context) error {
 		// One on its way out keeps what it shows until it is released.
 		name := cmp.Or(r.holder(svc), r.backends.Choose(svc))
 		if b := r.backends.named[name]; b != nil && b.local {
-			byBackend[name] = append(byBackend[name], slim(svc))
+			byBackend[name] = append(byBackend[name], r.cheapest(ctx, svc))
 			r.holdings.put(providers.KeyOf(svc), name)
 		}
 	})
@@ -72,6 +72,20 @@ func (r *Reconciler) restore(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// cheapest returns svc as the cache has it, if it has it as it is: a start then
+// holds no Service twice.
+func (r *Reconciler) cheapest(ctx context.Context, svc *corev1.Service) *corev1.Service {
+	cached := &corev1.Service{}
+	err := r.informed.Get(ctx, client.ObjectKeyFromObject(svc), cached)
+	if err == nil && cached.UID == svc.UID && cached.ResourceVersion == svc.ResourceVersion {
+		return cached
+	}
+	alone := *svc // the page that it is in can go
+	alone.ManagedFields = nil
+	trimService(&alone)
+	return &alone
 }
 
 // eachLive calls visit for all Services that the API server has, page by page.

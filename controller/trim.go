@@ -30,14 +30,6 @@ func CacheByObject() map[client.Object]cache.ByObject {
 	}
 }
 
-// slim returns svc trimmed.
-func slim(svc *corev1.Service) *corev1.Service {
-	svc = svc.DeepCopy()
-	svc.ManagedFields = nil
-	trimService(svc)
-	return svc
-}
-
 // trimService drops the copy of the Service that kubectl apply leaves on it.
 // Of one that is no load balancer and never was ours only the name remains.
 func trimService(svc *corev1.Service) {
