@@ -100,10 +100,11 @@ func (p *Provider) SetupWithManager(mgr manager.Manager) error {
 // CacheByObject says what the caches keep for the provider.
 func CacheByObject(namespace string) map[client.Object]cache.ByObject {
 	here := map[string]cache.Config{namespace: {}}
+	shared := true // nothing that is read is changed
 	return map[client.Object]cache.ByObject{
-		&metallb.IPAddressPool{}:      {Namespaces: here},
-		&metallb.ConfigurationState{}: {Namespaces: here},
-		&corev1.Namespace{}: {Transform: func(o any) (any, error) {
+		&metallb.IPAddressPool{}:      {Namespaces: here, UnsafeDisableDeepCopy: &shared},
+		&metallb.ConfigurationState{}: {Namespaces: here, UnsafeDisableDeepCopy: &shared},
+		&corev1.Namespace{}: {UnsafeDisableDeepCopy: &shared, Transform: func(o any) (any, error) {
 			if ns, ok := o.(*corev1.Namespace); ok {
 				ns.ManagedFields, ns.Annotations = nil, nil
 			}

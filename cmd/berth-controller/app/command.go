@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,8 +22,16 @@ const (
 // usageError is a mistake in how the command was called.
 type usageError struct{ error }
 
+// gcPercent is how far the heap grows before the garbage in it is collected,
+// unless $GOGC says otherwise: most of it is caches, which are no garbage, and
+// what the default of 100 would set aside for them is better left to others.
+const gcPercent = 50
+
 // Main runs the command and returns its exit code.
 func Main() int {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	cmd := command()
 	err := cmd.ExecuteContext(ctrl.SetupSignalHandler())
 	if err == nil {
@@ -52,7 +61,12 @@ Any number may run at once; one leads and the others stand by.`,
 
   # In place of MetalLB, in its namespace and for its class
   berth-controller --namespace metallb-system --load-balancer-class pool=metallb.io/metallb`,
-		Args:          cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("%q is not understood; there are only flags", args[0])}
+			}
+			return nil
+		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -19,7 +19,7 @@ import (
 // overflows and the newest are dropped, while the conditions, which say the
 // same, are not.
 func newRecorder(config *rest.Config, scheme *runtime.Scheme) (record.EventRecorder, func(), error) {
-	core, err := typedcorev1.NewForConfig(rest.AddUserAgent(config, "events"))
+	core, err := typedcorev1.NewForConfig(rest.AddUserAgent(rest.CopyConfig(config), "events"))
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the client for events: %w", err)
 	}
@@ -40,7 +40,7 @@ func newLease(config *rest.Config, o *options) (resourcelock.Interface, error) {
 		return nil, fmt.Errorf("naming this process in the lease: %w", err)
 	}
 	// A hung request must not cost the lease.
-	config = rest.AddUserAgent(config, "lease")
+	config = rest.AddUserAgent(rest.CopyConfig(config), "lease")
 	config.Timeout = o.renewDeadline / 2
 	core, err := typedcorev1.NewForConfig(config)
 	if err != nil {

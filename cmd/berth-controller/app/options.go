@@ -94,9 +94,12 @@ func (o *options) validate() error {
 	if len(o.backends) == 0 {
 		return fmt.Errorf("--backends is empty; allowed are one or more of: %s", strings.Join(backendNames(), ", "))
 	}
-	for _, name := range o.backends {
+	for i, name := range o.backends {
 		if _, ok := classOf[name]; !ok {
 			return fmt.Errorf("--backends: %q is not a backend; allowed are: %s", name, strings.Join(backendNames(), ", "))
+		}
+		if slices.Contains(o.backends[:i], name) {
+			return fmt.Errorf("--backends: %q is named twice; allowed is each once of: %s", name, strings.Join(backendNames(), ", "))
 		}
 	}
 	if o.defaultBackend != "" && !slices.Contains(o.backends, o.defaultBackend) {
