@@ -18,9 +18,14 @@ import (
 	"github.com/berth-lb/berth/providers"
 )
 
-// pendingDelay is the pause before a backend is asked again whether something
-// that it is taking down is gone.
-const pendingDelay = 5 * time.Second
+const (
+	// pendingDelay is the pause before a backend is asked again whether
+	// something that it is taking down is gone.
+	pendingDelay = 5 * time.Second
+	// staleDelay is the pause before a Service is looked at again that was
+	// found to have changed; its event is likely to be faster.
+	staleDelay = 200 * time.Millisecond
+)
 
 // Reconciler keeps Services and what their backends hold in step.
 type Reconciler struct {
@@ -109,9 +114,8 @@ func again(err error) (reconcile.Result, error) {
 	case errors.As(err, &refusal):
 		return reconcile.Result{RequeueAfter: refusal.RetryAfter}, nil
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		// The Service is not the one that was read. Whatever changed it has
-		// sent an event, or is about to.
-		return reconcile.Result{}, nil
+		// The Service is not the one that was read.
+		return reconcile.Result{RequeueAfter: staleDelay}, nil
 	case errors.Is(err, context.Canceled):
 		// The process stops.
 		return reconcile.Result{}, nil
