@@ -4,6 +4,9 @@
 //
 // The lab and the demo run the real thing and need it quickly and without a
 // download; one binary is linked once and shares its pages.
+//
+// It is a module of its own, so that no change of what the product depends on
+// has all of Kubernetes compiled anew. `make kube` builds it.
 package main
 
 import (
