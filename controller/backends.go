@@ -13,7 +13,7 @@ import (
 
 // Backend is a provider under the name and class that Services choose it by.
 type Backend struct {
-	// Name is recorded on the Services that it serves.
+	// Name is recorded on the Services that it serves, with the installation's.
 	Name string
 	// Class is the spec.loadBalancerClass that asks for it (KEP-1959).
 	Class    string
@@ -21,10 +21,15 @@ type Backend struct {
 
 	needs providers.Needs
 	local bool
+	// record is what the Services that it serves are marked with.
+	record string
 }
 
 // Backends are those of this process.
 type Backends struct {
+	// installation tells those of several in one cluster apart.
+	installation string
+
 	named   map[string]*Backend
 	byClass map[string]string
 	// standard is the name of the one that serves Services without class;
@@ -33,9 +38,10 @@ type Backends struct {
 }
 
 // NewBackends checks that names and classes are unique and that standard, if
-// any, is one of them.
-func NewBackends(standard string, all ...Backend) (Backends, error) {
-	b := Backends{named: map[string]*Backend{}, byClass: map[string]string{}, standard: standard}
+// any, is one of them. installation tells several in one cluster apart: it is
+// the namespace of its configuration, since only one can lead in each.
+func NewBackends(installation, standard string, all ...Backend) (Backends, error) {
+	b := Backends{installation: installation, named: map[string]*Backend{}, byClass: map[string]string{}, standard: standard}
 	for _, one := range all {
 		if _, taken := b.named[one.Name]; taken {
 			return Backends{}, fmt.Errorf("backend %q is named twice", one.Name)
@@ -45,6 +51,7 @@ func NewBackends(standard string, all ...Backend) (Backends, error) {
 		}
 		one.needs = one.Provider.Needs()
 		_, one.local = one.Provider.(providers.Local)
+		one.record = installation + "/" + one.Name
 		b.named[one.Name] = &one
 		b.byClass[one.Class] = one.Name
 	}
@@ -79,9 +86,9 @@ func (b Backends) Choose(svc *corev1.Service) string {
 	return b.standard
 }
 
-// foreign says whether svc is for another controller to serve: a load
-// balancer's class can't change, so it never was one of ours (KEP-1959).
-func (b Backends) foreign(svc *corev1.Service) bool {
-	class := svc.Spec.LoadBalancerClass
-	return svc.Spec.Type == corev1.ServiceTypeLoadBalancer && class != nil && b.byClass[*class] == ""
+// recorded names the backend that svc says serves it; false if it says none, or
+// one of another installation.
+func (b Backends) recorded(svc *corev1.Service) (name string, ours bool) {
+	installation, name, _ := strings.Cut(svc.Annotations[providers.AnnotationBackend], "/")
+	return name, name != "" && installation == b.installation
 }

@@ -24,11 +24,11 @@ func (remote) Owned(context.Context) ([]providers.Key, error)   { return nil, er
 func (remote) Restore(context.Context, []*corev1.Service) error { return nil }
 
 func TestChoose(t *testing.T) {
-	withDefault, err := NewBackends("pool", Backend{Name: "pool", Class: "berth-lb.dev/pool", Provider: remote{}}, Backend{Name: "fake", Class: "berth-lb.dev/fake", Provider: remote{}})
+	withDefault, err := NewBackends("berth-system", "pool", Backend{Name: "pool", Class: "berth-lb.dev/pool", Provider: remote{}}, Backend{Name: "fake", Class: "berth-lb.dev/fake", Provider: remote{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	without, err := NewBackends("", Backend{Name: "pool", Class: "berth-lb.dev/pool", Provider: remote{}})
+	without, err := NewBackends("berth-system", "", Backend{Name: "pool", Class: "berth-lb.dev/pool", Provider: remote{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,9 +73,34 @@ func TestNewBackendsRefuses(t *testing.T) {
 		{"a class chooses one backend", "", []Backend{{Name: "a", Class: "x/1", Provider: remote{}}, {Name: "b", Class: "x/1", Provider: remote{}}}, `class "x/1" is claimed by the backends "a" and "b"`},
 		{"the default has to run", "c", []Backend{{Name: "a", Class: "x/1", Provider: remote{}}}, `default backend "c" is not among the enabled ones: a`},
 	} {
-		_, err := NewBackends(tc.standard, tc.all...)
+		_, err := NewBackends("berth-system", tc.standard, tc.all...)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got %v, want %q", tc.why, err, tc.want)
+		}
+	}
+}
+
+// TestRecorded: what another installation serves is its own to release.
+func TestRecorded(t *testing.T) {
+	b, err := NewBackends("berth-system", "", Backend{Name: "pool", Class: "x/1", Provider: remote{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		value, name string
+		ours        bool
+	}{
+		{"berth-system/pool", "pool", true},
+		{"berth-system/gone", "gone", true}, // not enabled, and ours to tell of
+		{"metallb-system/pool", "pool", false},
+		{"pool", "", false},
+		{"berth-system/", "", false},
+		{"", "", false},
+	} {
+		svc := loadBalancer(nil)
+		svc.Annotations = map[string]string{providers.AnnotationBackend: tc.value}
+		if name, ours := b.recorded(&svc); ours != tc.ours || ours && name != tc.name {
+			t.Errorf("%q: got %q, %t", tc.value, name, ours)
 		}
 	}
 }

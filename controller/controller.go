@@ -137,10 +137,9 @@ func (r *Reconciler) service(ctx context.Context, key providers.Key) (*corev1.Se
 }
 
 // holder names the backend that may hold something for svc: the recorded one,
-// or the one that was asked but not recorded because the write failed. What
-// is recorded on a Service of a foreign class was recorded by somebody else.
+// or the one that was asked but not recorded because the write failed.
 func (r *Reconciler) holder(svc *corev1.Service) string {
-	if recorded := svc.Annotations[providers.AnnotationBackend]; recorded != "" && !r.backends.foreign(svc) {
+	if recorded, ours := r.backends.recorded(svc); ours {
 		return recorded
 	}
 	return r.holdings.of(providers.KeyOf(svc))

@@ -64,7 +64,7 @@ func marked(svc *corev1.Service, b *Backend) record {
 	if !slices.Contains(next.finalizers, finalizer) {
 		next.finalizers = append(next.finalizers, finalizer)
 	}
-	next.annotate(providers.AnnotationBackend, b.Name)
+	next.annotate(providers.AnnotationBackend, b.record)
 	return next
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	poolBackend = &Backend{Name: "pool", local: true, needs: providers.Needs{Annotations: []string{"example.com/from"}}}
+	poolBackend = &Backend{Name: "pool", local: true, record: "berth-system/pool", needs: providers.Needs{Annotations: []string{"example.com/from"}}}
 	ready       = metav1.Condition{Type: providers.ConditionServing, Status: metav1.ConditionTrue, Reason: "EndpointsReady"}
 )
 
@@ -96,7 +96,7 @@ func TestServed(t *testing.T) {
 			if s == nil || s.Reason != tc.serving {
 				t.Errorf("Serving: got %+v, want %s", s, tc.serving)
 			}
-			if !slices.Contains(next.finalizers, finalizer) || next.annotations[providers.AnnotationBackend] != "pool" {
+			if !slices.Contains(next.finalizers, finalizer) || next.annotations[providers.AnnotationBackend] != "berth-system/pool" {
 				t.Errorf("not marked as served: %v %v", next.finalizers, next.annotations)
 			}
 		})

@@ -25,6 +25,7 @@ import (
 // the Services say; nothing of it is anywhere else.
 type Provider struct {
 	client    client.Client
+	live      client.Reader
 	namespace string
 	wake      providers.Wake
 
@@ -76,8 +77,7 @@ func (p *Provider) Ensure(ctx context.Context, req providers.Request) (providers
 	defer p.work.countSoon()
 	defer func() { p.wakeAll(p.addresses.Confirm(want.ID, shown)) }()
 	if malformed != nil {
-		// Nobody can tell what is wanted instead of what is held.
-		return p.result(req.Service, p.addresses.Held(want.ID)), malformed
+		return p.keep(req.Service, want.ID, malformed)
 	}
 	got, woken, err := p.addresses.Ensure(want)
 	p.wakeAll(woken)
@@ -256,6 +256,17 @@ func (p *Provider) result(svc *corev1.Service, got ipam.Allocation) providers.Re
 		Message: strings.Join(told, "; "),
 	}}
 	return result
+}
+
+// keep is the answer to a request that can't be read: nobody can tell what is
+// wanted instead of what is held. The caller holds mu.
+func (p *Provider) keep(svc *corev1.Service, id ipam.ID, malformed *providers.Refusal) (providers.Result, error) {
+	result := p.result(svc, p.addresses.Held(id))
+	result.Conditions = nil
+	if len(result.Ingress) > 0 {
+		malformed.Message += "; until then the Service keeps what it has"
+	}
+	return result, malformed
 }
 
 // shownBy returns the addresses in the status of svc.

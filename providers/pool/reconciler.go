@@ -32,6 +32,8 @@ import (
 const (
 	// stateName is that of the ConfigurationState that the controller writes.
 	stateName = "controller"
+	// labelComponent says on a ConfigurationState whose it is.
+	labelComponent = "metallb.io/component-type"
 	// conditionPools is its condition for IPAddressPools.
 	conditionPools = "berth-lb.dev/IPAddressPoolsValid"
 	// countDelay gathers the changes of that long into one write per pool.
@@ -78,6 +80,7 @@ func (w *worker) countSoon() {
 // SetupWithManager has mgr run what keeps the provider in step with the
 // IPAddressPools, and them with it.
 func (p *Provider) SetupWithManager(mgr manager.Manager) error {
+	p.live = mgr.GetAPIReader()
 	c, err := controller.NewTyped("ip-address-pool", mgr, controller.TypedOptions[task]{
 		Reconciler:  reconcile.TypedFunc[task](p.reconcile),
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[task](100*time.Millisecond, 30*time.Second),
@@ -102,8 +105,7 @@ func CacheByObject(namespace string) map[client.Object]cache.ByObject {
 	here := map[string]cache.Config{namespace: {}}
 	shared := true // nothing that is read is changed
 	return map[client.Object]cache.ByObject{
-		&metallb.IPAddressPool{}:      {Namespaces: here, UnsafeDisableDeepCopy: &shared},
-		&metallb.ConfigurationState{}: {Namespaces: here, UnsafeDisableDeepCopy: &shared},
+		&metallb.IPAddressPool{}: {Namespaces: here, UnsafeDisableDeepCopy: &shared},
 		&corev1.Namespace{}: {UnsafeDisableDeepCopy: &shared, Transform: func(o any) (any, error) {
 			if ns, ok := o.(*corev1.Namespace); ok {
 				ns.ManagedFields, ns.Annotations = nil, nil
@@ -198,13 +200,15 @@ func statusOf(u ipam.Usage) metallb.IPAddressPoolStatus {
 }
 
 // writeState names the pools that are refused in the ConfigurationState. A
-// cluster without that kind goes without.
+// cluster without that kind goes without. It is read so rarely that a cache of
+// it would cost more.
 func (p *Provider) writeState(ctx context.Context, problems []problem) error {
 	state := &metallb.ConfigurationState{}
-	err := p.client.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: stateName}, state)
+	err := p.live.Get(ctx, client.ObjectKey{Namespace: p.namespace, Name: stateName}, state)
 	if apierrors.IsNotFound(err) {
-		state = &metallb.ConfigurationState{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: stateName}}
-		err = p.client.Create(ctx, state)
+		state = &metallb.ConfigurationState{ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: stateName,
+			Labels: map[string]string{labelComponent: stateName}}}
+		err = p.client.Create(ctx, state, client.DisableReadYourWritesConsistency)
 	}
 	if meta.IsNoMatchError(err) {
 		return nil
@@ -217,7 +221,7 @@ func (p *Provider) writeState(ctx context.Context, problems []problem) error {
 	if equality.Semantic.DeepEqual(state.Status, next.Status) {
 		return nil
 	}
-	if err := p.client.Status().Patch(ctx, next, client.MergeFrom(state)); err != nil {
+	if err := p.client.Status().Patch(ctx, next, client.MergeFrom(state), client.DisableReadYourWritesConsistency); err != nil {
 		return fmt.Errorf("writing ConfigurationState %s: %w", stateName, err)
 	}
 	return nil

@@ -25,9 +25,9 @@ const (
 	annotationFrom = prefix + "ip-allocated-from-pool"
 )
 
-// requestOf reads what svc asks for. With an error, which is always a
-// *providers.Refusal, the request is what could be read.
-func requestOf(svc *corev1.Service, namespaceLabels map[string]string) (ipam.Request, error) {
+// requestOf reads what svc asks for. With a refusal the request is what could
+// be read.
+func requestOf(svc *corev1.Service, namespaceLabels map[string]string) (ipam.Request, *providers.Refusal) {
 	req := ipam.Request{
 		ID:              idOf(providers.KeyOf(svc)),
 		Created:         svc.CreationTimestamp.Time,
@@ -37,7 +37,7 @@ func requestOf(svc *corev1.Service, namespaceLabels map[string]string) (ipam.Req
 		Backend:         backendOf(svc),
 	}
 	req.Families, req.Required = familiesOf(svc)
-	var errs [3]error
+	var errs [3]*providers.Refusal
 	req.Pool, errs[0] = annotation(svc, annotationPool)
 	req.SharingKey, errs[1] = annotation(svc, annotationSharing)
 	req.Addresses, errs[2] = addressesOf(svc)
@@ -87,7 +87,7 @@ func backendOf(svc *corev1.Service) string {
 }
 
 // annotation returns the value of an annotation under either prefix.
-func annotation(svc *corev1.Service, name string) (string, error) {
+func annotation(svc *corev1.Service, name string) (string, *providers.Refusal) {
 	current, legacy := svc.Annotations[prefix+name], svc.Annotations[legacyPrefix+name]
 	if current != "" && legacy != "" && current != legacy {
 		return "", invalid("the annotations %s (%q) and %s (%q) contradict each other: remove one", prefix+name, current, legacyPrefix+name, legacy)
@@ -99,7 +99,7 @@ func annotation(svc *corev1.Service, name string) (string, error) {
 }
 
 // addressesOf returns the addresses that svc asks for.
-func addressesOf(svc *corev1.Service) ([]netip.Addr, error) {
+func addressesOf(svc *corev1.Service) ([]netip.Addr, *providers.Refusal) {
 	list, err := annotation(svc, annotationAddresses)
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func addressesOf(svc *corev1.Service) ([]netip.Addr, error) {
 	return parseAddresses(list, where)
 }
 
-func parseAddresses(list, where string) ([]netip.Addr, error) {
+func parseAddresses(list, where string) ([]netip.Addr, *providers.Refusal) {
 	var addrs []netip.Addr
 	for part := range strings.SplitSeq(list, ",") {
 		part = strings.TrimSpace(part)

@@ -36,7 +36,7 @@ func newBackends(ctx context.Context, mgr manager.Manager, wake providers.Wake, 
 		}
 		all = append(all, controller.Backend{Name: name, Class: o.class(name), Provider: p})
 	}
-	backends, err := controller.NewBackends(o.defaultBackend, all...)
+	backends, err := controller.NewBackends(o.namespace, o.defaultBackend, all...)
 	if err != nil {
 		return controller.Backends{}, usageError{err}
 	}

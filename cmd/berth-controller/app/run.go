@@ -99,6 +99,11 @@ func newManager(config *rest.Config, log logr.Logger, o *options) (manager.Manag
 	if err != nil {
 		return nil, err
 	}
+	if lock != nil {
+		fence := &fence{Interface: lock, valid: o.renewDeadline}
+		lock, config = fence, rest.CopyConfig(config)
+		config.Wrap(fence.wrap)
+	}
 	mgr, err := ctrl.NewManager(config, manager.Options{
 		Scheme:                              scheme,
 		Logger:                              log,
