@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/berth-lb/berth/e2e/apiproxy"
 )
 
 // waiting is how many Services find the pool exhausted.
@@ -29,19 +26,11 @@ func measureExhausted(ctx context.Context, b *bench) error {
 			return err
 		}
 		defer seen.stop()
-		proxy, err := apiproxy.Start(g.Config())
+		p, proxy, err := g.serveCounted(ctx, b)
 		if err != nil {
 			return err
 		}
 		defer proxy.Close()
-		kubeconfig := filepath.Join(g.Dir(), "counted.kubeconfig")
-		if err := proxy.WriteKubeconfig(kubeconfig); err != nil {
-			return err
-		}
-		p, err := g.serve(ctx, b, kubeconfig)
-		if err != nil {
-			return err
-		}
 		if err := g.fill(ctx, 0, size); err != nil {
 			return err
 		}

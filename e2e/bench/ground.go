@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/berth-lb/berth/e2e/apiproxy"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
@@ -156,6 +157,20 @@ func (g *ground) serve(ctx context.Context, b *bench, kubeconfig string, args ..
 		"--metrics-bind-address", "0",
 		"--health-probe-bind-address", "0",
 	}, args...)...)
+}
+
+// serveCounted starts the controller behind a proxy that counts its requests.
+func (g *ground) serveCounted(ctx context.Context, b *bench) (*cluster.Process, *apiproxy.Proxy, error) {
+	proxy, err := apiproxy.Start(g.Config())
+	if err != nil {
+		return nil, nil, err
+	}
+	kubeconfig := filepath.Join(g.Dir(), "counted.kubeconfig")
+	if err := proxy.WriteKubeconfig(kubeconfig); err != nil {
+		return nil, nil, err
+	}
+	p, err := g.serve(ctx, b, kubeconfig)
+	return p, proxy, err
 }
 
 // bare makes the writes that a Service needs: the finalizer and the status.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -96,19 +95,11 @@ func (g *ground) restarts(ctx context.Context, b *bench, seen *served) error {
 
 // rests counts what a controller writes when there is nothing to do.
 func (g *ground) rests(ctx context.Context, b *bench) error {
-	proxy, err := apiproxy.Start(g.Config())
+	p, proxy, err := g.serveCounted(ctx, b)
 	if err != nil {
 		return err
 	}
 	defer proxy.Close()
-	kubeconfig := filepath.Join(g.Dir(), "counted.kubeconfig")
-	if err := proxy.WriteKubeconfig(kubeconfig); err != nil {
-		return err
-	}
-	p, err := g.serve(ctx, b, kubeconfig)
-	if err != nil {
-		return err
-	}
 	if err := pause(ctx, 20*time.Second); err != nil {
 		return err
 	}
