@@ -7,46 +7,42 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
 )
 
 // served watches when Services get their address.
 type served struct {
-	mu    sync.Mutex
-	at    map[string]time.Time
-	news  chan struct{}
-	watch watch.Interface
+	mu   sync.Mutex
+	at   map[string]time.Time
+	news chan struct{}
+	stop func()
 }
 
-// watchServed watches from now on; those that are served already count.
+// watchServed watches from now on; those that are served already count. An
+// informer does the watching: the API server drops watchers that a busy machine
+// keeps from reading.
 func (g *ground) watchServed(ctx context.Context) (*served, error) {
-	list, err := g.client.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
+	ctx, stop := context.WithCancel(ctx)
+	s := &served{at: map[string]time.Time{}, news: make(chan struct{}, 1), stop: stop}
+	factory := informers.NewSharedInformerFactoryWithOptions(g.client, 0, informers.WithNamespace(namespace))
+	informer := factory.Core().V1().Services().Informer()
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { s.see(o) },
+		UpdateFunc: func(_, o any) { s.see(o) },
+	})
 	if err != nil {
+		stop()
 		return nil, err
 	}
-	w, err := g.client.CoreV1().Services(namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
-	if err != nil {
-		return nil, err
-	}
-	s := &served{at: map[string]time.Time{}, news: make(chan struct{}, 1), watch: w}
-	for i := range list.Items {
-		s.see(&list.Items[i])
-	}
-	go func() {
-		for e := range w.ResultChan() {
-			if svc, ok := e.Object.(*corev1.Service); ok && e.Type != watch.Deleted {
-				s.see(svc)
-			}
-		}
-	}()
+	factory.StartWithContext(ctx)
+	factory.WaitForCacheSyncWithContext(ctx)
 	return s, nil
 }
 
-func (s *served) stop() { s.watch.Stop() }
-
-func (s *served) see(svc *corev1.Service) {
-	if len(svc.Status.LoadBalancer.Ingress) == 0 {
+func (s *served) see(object any) {
+	svc, ok := object.(*corev1.Service)
+	if !ok || len(svc.Status.LoadBalancer.Ingress) == 0 {
 		return
 	}
 	s.mu.Lock()
