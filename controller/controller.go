@@ -30,10 +30,10 @@ const (
 // Reconciler keeps Services and what their backends hold in step.
 type Reconciler struct {
 	backends Backends
-	// cached reads Services as of our own last write at least; see New.
+	// cached reads Services as of our own last write at least; see Options.
 	cached client.Client
-	// slices and nodes come from the caches as they are: nothing here writes
-	// them.
+	// informed reads from the same cache as it is: EndpointSlices and Nodes,
+	// which nothing here writes.
 	informed client.Reader
 	// live reads from the API server itself.
 	live   client.Reader

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/client-go/util/workqueue"
@@ -51,6 +52,13 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, 
 		MaxConcurrentReconciles: concurrency,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[providers.Key](minRetry, maxRetry),
 		EnableWarmup:            &warm,
+		LogConstructor: func(key *providers.Key) logr.Logger {
+			log := mgr.GetLogger().WithValues("controller", "service")
+			if key != nil {
+				log = log.WithValues("service", key.String())
+			}
+			return log
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("making the Service controller: %w", err)

@@ -32,7 +32,7 @@ func (r *Reconciler) write(ctx context.Context, svc *corev1.Service, next record
 	if err != nil || arrived(after, before, next) {
 		return after, err
 	}
-	return patch(ctx, r.cached, svc, before, next)
+	return patch(ctx, r.cached, after, before, next)
 }
 
 // arrived says whether the metadata that next changes is on svc.
@@ -56,9 +56,12 @@ type patcher[O any] interface {
 // patch sends what differs between before and next. Of lists that others
 // write to as well only our own entries are sent.
 func patch[O any](ctx context.Context, w patcher[O], svc *corev1.Service, before, next record) (*corev1.Service, error) {
-	// The UID is in the difference, and so a precondition: a Service created
-	// anew under the same name answers with a conflict.
-	data, err := client.StrategicMergeFrom(before.on("")).Data(next.on(svc.UID))
+	// UID and version are in the difference, and so preconditions: a Service
+	// that was created anew under the same name, or written by somebody else,
+	// answers with a conflict. A difference to anything but what was read could
+	// leave half a condition behind, or come late and show an address again
+	// that somebody else has by now.
+	data, err := client.StrategicMergeFrom(before.on(&corev1.Service{})).Data(next.on(svc))
 	if err != nil {
 		return nil, fmt.Errorf("computing the patch of Service %s/%s: %w", svc.Namespace, svc.Name, err)
 	}
@@ -69,10 +72,11 @@ func patch[O any](ctx context.Context, w patcher[O], svc *corev1.Service, before
 	return after, nil
 }
 
-// on puts the record on an otherwise empty Service.
-func (r record) on(uid types.UID) *corev1.Service {
+// on puts the record on a Service that is that version of svc and otherwise
+// empty.
+func (r record) on(svc *corev1.Service) *corev1.Service {
 	return &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{UID: uid, Finalizers: r.finalizers, Annotations: r.annotations},
+		ObjectMeta: metav1.ObjectMeta{UID: svc.UID, ResourceVersion: svc.ResourceVersion, Finalizers: r.finalizers, Annotations: r.annotations},
 		Status:     r.status,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	metallb "go.universe.tf/metallb/api/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -223,6 +224,9 @@ func (p *Provider) writeState(ctx context.Context, problems []problem) error {
 	}
 	if err := p.client.Status().Patch(ctx, next, client.MergeFrom(state), client.DisableReadYourWritesConsistency); err != nil {
 		return fmt.Errorf("writing ConfigurationState %s: %w", stateName, err)
+	}
+	if len(problems) > 0 {
+		logr.FromContextOrDiscard(ctx).Info("IPAddressPools are refused", "problems", next.Status.ErrorSummary)
 	}
 	return nil
 }
