@@ -77,7 +77,15 @@ func (b Backends) needs() providers.Needs {
 // Choose names the backend that is to serve svc; empty for none, which
 // includes all that are on their way out and those of a foreign class.
 func (b Backends) Choose(svc *corev1.Service) string {
-	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer || svc.DeletionTimestamp != nil {
+	if svc.DeletionTimestamp != nil {
+		return ""
+	}
+	return b.claims(svc)
+}
+
+// claims names the backend that svc is for, on its way out or not.
+func (b Backends) claims(svc *corev1.Service) string {
+	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer {
 		return ""
 	}
 	if class := svc.Spec.LoadBalancerClass; class != nil {

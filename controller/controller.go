@@ -41,6 +41,7 @@ type Reconciler struct {
 
 	holdings holdings
 	repairs  repairs
+	floors   floors
 	waker    *Waker
 	restored chan struct{}
 }
@@ -123,10 +124,19 @@ func again(err error) (reconcile.Result, error) {
 	return reconcile.Result{}, err
 }
 
-// service returns the Service of exactly that life, nil when it is gone.
+// service returns the Service of exactly that life, nil when it is gone: at
+// least as new as our own last write, and as what restore saw.
 func (r *Reconciler) service(ctx context.Context, key providers.Key) (*corev1.Service, error) {
+	svc, err := read(ctx, r.cached, key)
+	if err == nil && r.floors.above(key, svc) {
+		return read(ctx, r.live, key)
+	}
+	return svc, err
+}
+
+func read(ctx context.Context, from client.Reader, key providers.Key) (*corev1.Service, error) {
 	svc := &corev1.Service{}
-	err := r.cached.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, svc)
+	err := from.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, svc)
 	if apierrors.IsNotFound(err) || err == nil && svc.UID != key.UID {
 		return nil, nil
 	}
@@ -234,6 +244,7 @@ func (r *Reconciler) refuseUnknownHolder(ctx context.Context, svc *corev1.Servic
 // that has been created anew under the same name.
 func (r *Reconciler) releaseGone(ctx context.Context, key providers.Key) error {
 	r.repairs.forget(key)
+	r.floors.drop(key)
 	b, ok := r.backends.named[r.holdings.of(key)]
 	if !ok {
 		return nil

@@ -55,7 +55,7 @@ func (r *Reconciler) restore(ctx context.Context) error {
 	byBackend := map[string][]*corev1.Service{}
 	err := r.eachLive(ctx, func(svc *corev1.Service) {
 		// One on its way out keeps what it shows until it is released.
-		name := cmp.Or(r.holder(svc), r.backends.Choose(svc))
+		name := cmp.Or(r.holder(svc), r.backends.claims(svc))
 		if b := r.backends.named[name]; b != nil && b.local {
 			byBackend[name] = append(byBackend[name], r.cheapest(ctx, svc))
 			r.holdings.put(providers.KeyOf(svc), name)
@@ -75,13 +75,14 @@ func (r *Reconciler) restore(ctx context.Context) error {
 }
 
 // cheapest returns svc as the cache has it, if it has it as it is: a start then
-// holds no Service twice.
+// holds no Service twice. If the cache is behind, that is remembered.
 func (r *Reconciler) cheapest(ctx context.Context, svc *corev1.Service) *corev1.Service {
 	cached := &corev1.Service{}
 	err := r.informed.Get(ctx, client.ObjectKeyFromObject(svc), cached)
 	if err == nil && cached.UID == svc.UID && cached.ResourceVersion == svc.ResourceVersion {
 		return cached
 	}
+	r.floors.set(svc)
 	alone := *svc // the page that it is in can go
 	alone.ManagedFields = nil
 	trimService(&alone)
