@@ -114,16 +114,16 @@ func (p *Provider) Restore(ctx context.Context, services []*corev1.Service) erro
 	if err != nil {
 		return err
 	}
-	requests := make([]ipam.Request, len(services))
+	wishes := make([]wish, len(services))
 	for i, svc := range services {
 		labels, err := p.labelsOf(ctx, svc.Namespace)
 		if err != nil {
 			return err
 		}
-		// What is malformed is told by Ensure; what could be read decides
-		// whether the address is kept.
-		requests[i], _ = requestOf(svc, labels)
+		wishes[i].svc = svc
+		wishes[i].Request, wishes[i].malformed = requestOf(svc, labels)
 	}
+	slices.SortFunc(wishes, func(a, b wish) int { return ipam.Older(&a.Request, &b.Request) })
 	pools, _ := compile(objects)
 	pools = keepRecorded(pools, services)
 
@@ -131,31 +131,32 @@ func (p *Provider) Restore(ctx context.Context, services []*corev1.Service) erro
 	defer p.mu.Unlock()
 	p.addresses = ipam.New()
 	p.setPools(pools)
-	p.restoreAll(services, requests)
+	p.fulfil(wishes)
 	p.once.Do(func() { close(p.restored) })
 	p.work.configureSoon()
 	return nil
 }
 
-func (p *Provider) restoreAll(services []*corev1.Service, requests []ipam.Request) {
-	order := make([]int, len(services))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int { return ipam.Older(&requests[i], &requests[j]) })
-	for _, i := range order {
-		p.remember(providers.KeyOf(services[i]))
-		if shown := shownBy(services[i]); len(shown) > 0 {
-			// What does not fit is given up; Ensure says so.
-			_ = p.addresses.Adopt(requests[i], shown)
+// wish is a Service at a start, and what it asks for as far as that can be
+// read.
+type wish struct {
+	ipam.Request
+	svc       *corev1.Service
+	malformed *providers.Refusal
+}
+
+// fulfil adopts what is shown and then serves who waits. What does not fit is
+// told by the first Ensure. The caller holds mu.
+func (p *Provider) fulfil(wishes []wish) {
+	for _, w := range wishes {
+		p.remember(providers.KeyOf(w.svc))
+		if shown := shownBy(w.svc); len(shown) > 0 {
+			_ = p.addresses.Adopt(w.Request, shown)
 		}
 	}
-	for _, i := range order {
-		if leaving(services[i]) {
-			continue
-		}
-		if _, err := requestOf(services[i], requests[i].NamespaceLabels); err == nil {
-			_, _, _ = p.addresses.Ensure(requests[i])
+	for _, w := range wishes {
+		if w.malformed == nil && !leaving(w.svc) {
+			_, _, _ = p.addresses.Ensure(w.Request)
 		}
 	}
 }
