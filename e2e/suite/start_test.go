@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -135,11 +136,7 @@ func TestARestartAtRestWritesNothing(t *testing.T) {
 	l := newLab(t, "restart")
 	l.pool("blue", ranges("192.0.2.0/24", "2001:db8::/64"))
 	l.pool("broken", ranges("198.51.100.9-198.51.100.1"), byName)
-	proxy, err := apiproxy.Start(l.kube.Config())
-	l.must(err)
-	t.Cleanup(proxy.Close)
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	l.must(proxy.WriteKubeconfig(kubeconfig))
+	proxy, kubeconfig := l.proxy()
 	address := freeAddress(t)
 	flags := []string{"--kubeconfig=" + kubeconfig, "--metrics-bind-address=" + address}
 
@@ -193,4 +190,39 @@ func TestARestartAtRestWritesNothing(t *testing.T) {
 	if writes := proxy.Counts().Writes("leases"); writes.Total() > 0 {
 		t.Errorf("a restart at rest wrote: %v", writes)
 	}
+}
+
+// A controller that starts while the API server is away waits for it, and stops
+// in order meanwhile.
+func TestStartBeforeTheAPIServer(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "early")
+	l.pool("blue", ranges("192.0.2.0/24"))
+	l.create("web")
+	proxy, kubeconfig := l.proxy()
+	proxy.Cut()
+	waits := func(c *controller) {
+		t.Helper()
+		l.eventually(func() error {
+			return is("it is said who does not answer", strings.Contains(c.Tail(10), "does not answer yet"), true)
+		})
+	}
+	c := l.start("--kubeconfig=" + kubeconfig)
+	waits(c)
+	c.stop(t)
+
+	waits(l.start("--kubeconfig=" + kubeconfig))
+	l.must(proxy.Restore())
+	l.has("web", "192.0.2.0")
+}
+
+// proxy returns one before the API server, and the kubeconfig that leads there.
+func (l *lab) proxy() (*apiproxy.Proxy, string) {
+	l.t.Helper()
+	proxy, err := apiproxy.Start(l.kube.Config())
+	l.must(err)
+	l.t.Cleanup(proxy.Close)
+	kubeconfig := filepath.Join(l.t.TempDir(), "kubeconfig")
+	l.must(proxy.WriteKubeconfig(kubeconfig))
+	return proxy, kubeconfig
 }

@@ -4,6 +4,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -34,7 +35,7 @@ func Main() int {
 	}
 	cmd := command()
 	err := cmd.ExecuteContext(ctrl.SetupSignalHandler())
-	if err == nil {
+	if err == nil || errors.Is(err, context.Canceled) {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, "berth-controller:", err)

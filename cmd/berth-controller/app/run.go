@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/go-logr/logr"
 	metallb "go.universe.tf/metallb/api/v1beta1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -40,6 +44,9 @@ func run(ctx context.Context, o *options) error {
 	config, err := restConfig(o)
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)
+	}
+	if err := awaitAPIServer(ctx, config, log); err != nil {
+		return err
 	}
 	mgr, err := newManager(config, log, o)
 	if err != nil {
@@ -85,6 +92,29 @@ func restConfig(o *options) (*rest.Config, error) {
 	config.QPS = -1
 	config.UserAgent = "berth-controller"
 	return config, nil
+}
+
+// awaitAPIServer returns when the API server answers. A process that ended
+// instead would come back later and later, as crash loops do, and so long after
+// the API server itself.
+func awaitAPIServer(ctx context.Context, config *rest.Config, log logr.Logger) error {
+	client, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return fmt.Errorf("making the client for %s: %w", config.Host, err)
+	}
+	backoff := wait.Backoff{Duration: 250 * time.Millisecond, Factor: 1.5, Steps: 10, Cap: 2 * time.Second}
+	for {
+		err := client.RESTClient().Get().AbsPath("/version").Do(ctx).Error()
+		if err == nil || apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) {
+			return err
+		}
+		log.Info("The API server does not answer yet", "server", config.Host, "error", err.Error())
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(backoff.Step()):
+		}
+	}
 }
 
 func newManager(config *rest.Config, log logr.Logger, o *options) (manager.Manager, error) {
