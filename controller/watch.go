@@ -109,7 +109,8 @@ func (r *Reconciler) onService() handler.TypedEventHandler[*corev1.Service, prov
 	return handler.TypedFuncs[*corev1.Service, providers.Key]{
 		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*corev1.Service], q queue) {
 			if r.concerns(e.Object) {
-				add(q, providers.KeyOf(e.Object), e.IsInInitialList)
+				served := len(e.Object.Status.LoadBalancer.Ingress) > 0
+				add(q, providers.KeyOf(e.Object), e.IsInInitialList && served)
 			}
 		},
 		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*corev1.Service], q queue) {
@@ -126,10 +127,10 @@ func (r *Reconciler) onService() handler.TypedEventHandler[*corev1.Service, prov
 	}
 }
 
-// add puts what a start finds behind what happens meanwhile, so that a new
-// Service does not wait for all those that were there before it.
-func add(q queue, key providers.Key, inInitialList bool) {
-	if pq, ok := q.(priorityqueue.PriorityQueue[providers.Key]); ok && inInitialList {
+// add puts what can wait behind the rest: a start finds all that is served
+// already, and what is not must not queue behind it.
+func add(q queue, key providers.Key, canWait bool) {
+	if pq, ok := q.(priorityqueue.PriorityQueue[providers.Key]); ok && canWait {
 		low := handler.LowPriority
 		pq.AddWithOpts(priorityqueue.AddOpts{Priority: &low}, key)
 		return
