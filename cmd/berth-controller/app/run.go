@@ -90,6 +90,9 @@ func restConfig(o *options) (*rest.Config, error) {
 		return nil, err
 	}
 	config.QPS = -1
+	// Compressing the lists of a start costs the API server more time than
+	// sending them does.
+	config.DisableCompression = true
 	config.UserAgent = "berth-controller"
 	return config, nil
 }
