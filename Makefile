@@ -80,8 +80,14 @@ bench: build kube ## Measure Berth against a real API server.
 	cd e2e && go run ./bench
 
 .PHONY: demo
-demo: build kube ## See Berth at work in a control plane of its own; KEEP=1 leaves it up.
+demo: announce-demo build kube ## See Berth at work in a control plane of its own; KEEP=1 leaves it up.
 	cd e2e && go run ./demo
+
+.PHONY: announce-demo
+announce-demo:
+	@echo "Builds Berth and a Kubernetes control plane, starts both on loopback, and shows Services getting addresses."
+	@test -f bin/kube.stamp || \
+		echo "The first time compiles Kubernetes: 6 to 12 minutes on two cores. Later ones take seconds."
 
 .PHONY: clean
 clean: ## Remove what was built.
