@@ -192,7 +192,7 @@ func (r *Reconciler) ensure(ctx context.Context, svc *corev1.Service, b *Backend
 		return again(err)
 	}
 	r.repairs.wrote(key, svc, next)
-	r.announce(svc, next)
+	r.tell(svc, next)
 	return again(failure)
 }
 
@@ -236,7 +236,7 @@ func (r *Reconciler) refuseUnknownHolder(ctx context.Context, svc *corev1.Servic
 	if _, err := r.write(ctx, svc, next); err != nil {
 		return err
 	}
-	r.announce(svc, next)
+	r.tell(svc, next)
 	return refusal
 }
 

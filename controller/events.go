@@ -23,8 +23,8 @@ type notice struct {
 	kind, reason, message string
 }
 
-// announce tells what the write of next changed for the user of svc.
-func (r *Reconciler) announce(svc *corev1.Service, next record) {
+// tell sends what the write of next changed for the user of svc.
+func (r *Reconciler) tell(svc *corev1.Service, next record) {
 	for _, e := range eventsFor(svc, next) {
 		r.events.Event(svc, e.kind, e.reason, shorten(e.message))
 	}
