@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"go/types"
+	"slices"
 	"strings"
 
 	"golang.org/x/tools/go/packages"
@@ -134,8 +135,8 @@ func (k kind) only(definition apiextensions.CustomResourceDefinition) (apiextens
 	return apiextensions.CustomResourceDefinitionVersion{}, fmt.Errorf("the types give no schema for this version")
 }
 
-// add puts what a asks into the schema below root. What the type itself says stays: a bound that is there already
-// is an error, so that a change of the types is looked at.
+// add puts what a asks into the schema below root. What the type itself says stays, but for what a drops: a bound that
+// is there already is an error, and so is nothing to drop, so that a change of the types is looked at.
 func (a ask) add(root *apiextensions.JSONSchemaProps) error {
 	return at(root, strings.Split(a.field, "."), func(field *apiextensions.JSONSchemaProps) error {
 		for _, err := range []error{
@@ -150,10 +151,20 @@ func (a ask) add(root *apiextensions.JSONSchemaProps) error {
 				return err
 			}
 		}
+		if a.mayChange {
+			kept := slices.DeleteFunc(slices.Clone(field.XValidations), func(r apiextensions.ValidationRule) bool { return r.Rule == immutable })
+			if len(kept) == len(field.XValidations) {
+				return fmt.Errorf("the type has no rule %q to drop", immutable)
+			}
+			field.XValidations = kept
+		}
 		field.XValidations = append(field.XValidations, a.rules...)
 		return nil
 	})
 }
+
+// immutable is how the types say that a field keeps its first value.
+const immutable = "self == oldSelf"
 
 func set[T any](name string, into **T, value *T) error {
 	if value == nil {

@@ -22,13 +22,20 @@ type ask struct {
 	minLength, maxLength *int64
 	minimum, maximum     *float64
 	rules                []apiextensions.ValidationRule
+
+	// mayChange drops the rule of the type by which the field keeps its first value.
+	mayChange bool
 }
 
 // kinds is the table. A rule may refuse only what MetalLB refuses too, or what the compatibility notes call
-// invalid: an object that works there has to work here unedited. What one object alone does not show, and what CEL
+// invalid: an object that works there has to work here unedited. To drop a rule of MetalLB's breaks nothing. What one object alone does not show, and what CEL
 // can't say, is refused by the controller and named in ConfigurationState.
 var kinds = []kind{
 	{name: "ConfigurationState", version: "v1beta1"},
+	{name: "L2Advertisement", version: "v1beta1"},
+	// Here a record stays when the address moves to another node, so that one write moves it; MetalLB makes a new one
+	// for each node, which works as before.
+	{name: "ServiceL2Status", version: "v1beta1", asks: []ask{{field: "status.node", mayChange: true}}},
 	{name: "IPAddressPool", version: "v1beta1", asks: []ask{
 		{field: "spec.addresses", minItems: ptr.To[int64](1), maxItems: ptr.To[int64](maxAddresses)},
 		{field: "spec.addresses[]", maxLength: ptr.To[int64](maxAddressLength), rules: []apiextensions.ValidationRule{
