@@ -1,0 +1,186 @@
+//go:build linux
+
+package bfd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// stall is a delay that says that this thread did not get to run.
+	stall = 20 * time.Millisecond
+	// settle is how long packets are waited for after a stall. Where the whole
+	// machine stood still, they are still on their way through its kernel.
+	settle = 5 * time.Millisecond
+)
+
+// loop is the state of the I/O thread.
+type loop struct {
+	table
+	listeners []listener
+	senders   senders
+	multihop  bool // its listeners are open
+	stopping  bool
+	inbox     *inbox
+	fds       []unix.PollFd
+}
+
+func newLoop() loop {
+	return loop{table: newTable(), senders: senders{v4: -1, v6: -1}, inbox: newInbox()}
+}
+
+func (l *loop) close() {
+	closeAll(l.listeners)
+	closeSocket(l.senders.v4)
+	closeSocket(l.senders.v6)
+	l.listeners, l.senders = nil, senders{v4: -1, v6: -1}
+}
+
+// serve runs until ctx has ended and every peer has been told.
+func (e *Engine) serve(ctx context.Context) error {
+	for {
+		if ctx.Err() != nil && !e.stopping {
+			e.leaveAll(time.Now())
+		}
+		if e.stopping && len(e.deadlines) == 0 {
+			return nil
+		}
+		if err := e.turn(); err != nil {
+			return err
+		}
+	}
+}
+
+// turn waits for something to do and does it. The clock is read, then all sockets
+// are emptied, then the timers are looked at by that clock: whenever a process is
+// stopped or starved, it does not take a peer for dead whose packets lie in the
+// socket.
+func (e *Engine) turn() error {
+	next := e.next()
+	if err := e.wait(next); err != nil {
+		return err
+	}
+	e.takeTodo()
+	now := time.Now()
+	e.drain()
+	if !next.IsZero() && e.delayed(now.Sub(next)) {
+		e.sendAll(now)
+		var err error
+		if now, err = e.settle(now.Add(settle)); err != nil {
+			return err
+		}
+	}
+	e.expireAll(now)
+	return nil
+}
+
+// next is the next deadline, or the zero time.
+func (e *Engine) next() time.Time {
+	if len(e.deadlines) == 0 {
+		return time.Time{}
+	}
+	return e.deadlines[0].at
+}
+
+// settle takes in packets until the time until, and returns a time before which
+// all have been.
+func (e *Engine) settle(until time.Time) (time.Time, error) {
+	for {
+		if err := e.wait(until); err != nil {
+			return time.Time{}, err
+		}
+		now := time.Now()
+		e.drain()
+		if !now.Before(until) {
+			return now, nil
+		}
+	}
+}
+
+// wait returns when a packet or a command is there, at the time until, or before.
+func (e *Engine) wait(until time.Time) error {
+	if len(e.fds) != len(e.listeners)+1 {
+		e.fds = append(e.fds[:0], unix.PollFd{Fd: int32(e.eventfd), Events: unix.POLLIN})
+		for _, l := range e.listeners {
+			e.fds = append(e.fds, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
+		}
+	}
+	var timeout *unix.Timespec
+	if !until.IsZero() {
+		ts := unix.NsecToTimespec(max(int64(time.Until(until)), 0))
+		timeout = &ts
+	}
+	_, err := unix.Ppoll(e.fds, timeout, nil)
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return fmt.Errorf("waiting for BFD packets: %w", err)
+	}
+	if e.fds[0].Revents != 0 {
+		var b [8]byte
+		_, _ = unix.Read(e.eventfd, b[:]) // only resets it
+	}
+	return nil
+}
+
+// sendAll sends what is due, and nothing else: the peers wait for it since the
+// stall began. The deadlines stay for expireAll.
+func (e *Engine) sendAll(now time.Time) {
+	for _, x := range e.deadlines {
+		if due, p := x.sendDue(now); due {
+			e.transmit(x, p)
+		}
+	}
+}
+
+// expireAll does what is due.
+func (e *Engine) expireAll(now time.Time) {
+	for len(e.deadlines) > 0 && !e.deadlines[0].at.After(now) {
+		x := e.deadlines[0]
+		e.act(x, x.advance(now))
+	}
+}
+
+// act carries out what a session wants.
+func (e *Engine) act(x *entry, a action) {
+	if a.send {
+		e.transmit(x, a.packet)
+	}
+	if x.over {
+		e.forget(x)
+	} else {
+		e.schedule(x)
+	}
+	if a.tell {
+		e.opts.OnEvent(a.event)
+	}
+}
+
+func (e *Engine) transmit(x *entry, p Packet) {
+	if x.problem != nil {
+		e.attach(x)
+	}
+	if x.problem != nil {
+		return
+	}
+	x.errno = x.out.transmit(e.senders.of(x.cfg.Peer), p)
+	if x.errno == 0 {
+		x.count++
+		e.counts.sent.Add(1)
+		return
+	}
+	e.counts.sendErrors.Add(1)
+	if x.cfg.Interface != "" {
+		e.attach(x) // it may have been made anew, with another index
+	}
+}
+
+func (e *Engine) leaveAll(now time.Time) {
+	e.stopping = true
+	for _, x := range e.keys {
+		e.retire(x, now)
+	}
+}
