@@ -1,0 +1,363 @@
+package l2
+
+import (
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// protocol decides, for one node, which addresses it answers for and in whose
+// name. It is told what happens by calls with the time of the event, and
+// collects what is to be done in effects. It starts nothing and waits for
+// nothing: whoever drives it calls tick when the time that next returns has
+// come, after it has told all that happened before that.
+type protocol struct {
+	self      string
+	timing    timing
+	skew      time.Duration // which other nodes hardly share
+	started   bool
+	addresses map[netip.Addr]*address
+	peers     map[string]*peer
+	timers    timers
+	effects   []effect
+	sessions  int // that are kept to peers
+
+	// watchers is how many nodes watch this one. When none is left, this node
+	// may be the one that is cut off.
+	watchers int
+	lost     bool
+	rejoined time.Time
+}
+
+func newProtocol(self string, t timing) *protocol {
+	name := fnv.New32a()
+	_, _ = name.Write([]byte(self))
+	skew := t.greeting * time.Duration(name.Sum32()%64) / 128
+	return &protocol{self: self, timing: t, skew: skew, addresses: map[netip.Addr]*address{}, peers: map[string]*peer{}}
+}
+
+// start says that everything on record has been claimed: from now on the node
+// announces.
+func (m *protocol) start(now time.Time) {
+	m.started = true
+	for _, a := range m.addresses {
+		m.evaluate(now, a)
+	}
+}
+
+// claim takes over what the API says about an address.
+func (m *protocol) claim(now time.Time, addr netip.Addr, c Claim) {
+	a := m.addresses[addr]
+	if a == nil {
+		a = &address{addr: addr}
+		m.addresses[addr] = a
+	}
+	if a.claim.equal(c) {
+		return
+	}
+	if a.claim.Recorded != c.Recorded || first(a.claim.Order) != first(c.Order) {
+		// The record has caught up with what was heard, or overrules it.
+		a.unheard()
+		a.skipped, a.wait = nil, time.Time{}
+	}
+	m.involve(a, c.Order)
+	a.claim = c
+	if !slices.Contains(c.Order, a.from) {
+		a.from = ""
+	}
+	m.evaluate(now, a)
+}
+
+// unclaim ends all that is done for an address.
+func (m *protocol) unclaim(addr netip.Addr) {
+	a := m.addresses[addr]
+	if a == nil {
+		return
+	}
+	m.drop(a)
+	m.standFor(a, nil)
+	m.watchOnly(time.Time{}, a, nil)
+	m.involve(a, nil)
+	m.timers.remove(a)
+	delete(m.addresses, addr)
+}
+
+// able says whether the node has an interface on which it may announce the
+// address.
+func (m *protocol) able(now time.Time, addr netip.Addr, able bool) {
+	a := m.addresses[addr]
+	if a == nil || a.able == able {
+		return
+	}
+	a.able = able
+	if !able {
+		m.drop(a)
+	}
+	m.evaluate(now, a)
+}
+
+// retell has gratuitous frames sent again for an address that the node holds:
+// there is an interface more to send them on.
+func (m *protocol) retell(now time.Time, addr netip.Addr) {
+	if a := m.addresses[addr]; a != nil && a.holding {
+		m.announce(now, a)
+	}
+}
+
+// session says that the session to a watched peer came up or went down.
+func (m *protocol) session(now time.Time, name string, up bool) {
+	p := m.peers[name]
+	if p == nil || p.watched == 0 || p.up == up {
+		return
+	}
+	p.up = up
+	if up {
+		m.setState(now, p, alive)
+		m.met(now, p)
+		return
+	}
+	p.miss(now, m.timing)
+	p.suspect(now, m)
+}
+
+// met is what a peer that is back has to hear: which addresses this node took
+// while it was not there. It may have taken the same ones, and, where it was
+// there all the time on the other side of a break, any other.
+func (m *protocol) met(now time.Time, p *peer) {
+	for a := range p.addresses {
+		switch {
+		case !a.holding || p.missed.IsZero() || m.owner(a) != m.self:
+		case !a.took.Before(p.missed):
+			m.announce(now, a)
+		case p.cut:
+			m.do(effect{kind: inquire, address: a.addr})
+		}
+	}
+	p.met = now
+}
+
+// late says that the session to a peer is about to go down.
+func (m *protocol) late(now time.Time, name string) {
+	if p := m.peers[name]; p != nil && p.up && !p.asking() {
+		p.beginRound(now, m)
+		m.timers.update(p)
+	}
+}
+
+// watched says that a node began, or ceased, to watch this one.
+func (m *protocol) watched(now time.Time, by string, up bool) {
+	p := m.peer(by)
+	if p.joined == up {
+		return
+	}
+	p.joined = up
+	if up {
+		m.watchers++
+		if m.lost {
+			m.lost, m.rejoined = false, now
+		}
+		m.met(now, p)
+		return
+	}
+	m.watchers--
+	m.lost = m.watchers == 0
+	p.miss(now, m.timing)
+	if p.watched == 0 && !p.asking() {
+		// Is it down, or is there a break between it and here?
+		p.beginRound(now, m)
+		m.timers.update(p)
+	}
+}
+
+// cutOff says whether this node may have been the one that the others did not
+// see.
+func (m *protocol) cutOff(now time.Time) bool {
+	return m.lost || !m.rejoined.IsZero() && now.Sub(m.rejoined) < m.timing.rejoin
+}
+
+// answered says that the kernel of a peer is there: it told its MAC itself, on
+// port, or another node did.
+func (m *protocol) answered(now time.Time, name string, hw mac, port int, direct bool) {
+	p := m.peers[name]
+	if p == nil || !p.asking() {
+		return
+	}
+	if !direct {
+		p.vouch = true
+		return
+	}
+	p.mac, p.port = hw, port
+	p.conclude(now, m, away)
+}
+
+// unasked says that the question to a peer could not be put: no interface
+// reaches it. That proves nothing about the peer.
+func (m *protocol) unasked(now time.Time, name string) {
+	if p := m.peers[name]; p != nil && p.asking() {
+		p.endRound()
+		p.nextRound = now.Add(m.timing.vouched)
+		m.timers.update(p)
+	}
+}
+
+// heard says that a gratuitous frame told that the address is at another node;
+// from is empty for a device that is none of them.
+func (m *protocol) heard(now time.Time, addr netip.Addr, from string) {
+	if p := m.peers[from]; p != nil {
+		p.spoke(now, m)
+	}
+	a := m.addresses[addr]
+	if a == nil || from == m.self || !m.started {
+		return
+	}
+	switch {
+	case a.holding && (from == "" || !m.givesWay(now, a, from)):
+		m.defend(now, a)
+	case from != "" && (a.holding || slices.Contains(a.claim.Order, from)):
+		m.drop(a)
+		m.leaveTo(now, a, from)
+	}
+}
+
+// givesWay says whether this node, which holds a, leaves it to another one that
+// claims it: the record decides, else the order.
+func (m *protocol) givesWay(now time.Time, a *address, to string) bool {
+	mine, its := slices.Index(a.claim.Order, m.self), slices.Index(a.claim.Order, to)
+	return m.cutOff(now) || mine < 0 || its >= 0 && its < mine || m.tired(now, a, to)
+}
+
+// tired ends a dispute between nodes that know different orders, because one of
+// them has lost the API: who is not on record gives way first, then the name
+// decides.
+func (m *protocol) tired(now time.Time, a *address, to string) bool {
+	if now.Sub(a.disputed) > m.timing.yield {
+		a.disputes = 0
+	}
+	a.disputed = now
+	a.disputes++
+	patience := 3
+	if m.self < to {
+		patience = 6
+	}
+	if a.claim.Recorded == m.self {
+		patience = 9
+		if m.self < to {
+			return false
+		}
+	}
+	return a.disputes > patience
+}
+
+// leaveTo leaves an address to a node that was heard.
+func (m *protocol) leaveTo(now time.Time, a *address, to string) {
+	if a.heard != to {
+		a.heard, a.pause, a.contested = to, m.timing.greeting, true
+	}
+	a.skipped = slices.DeleteFunc(a.skipped, func(n string) bool { return n == to })
+	a.verify, a.unanswered = time.Time{}, 0
+	if a.claim.Recorded != to {
+		m.checkLater(now, a)
+	}
+	m.evaluate(now, a)
+}
+
+// called says that another node, from, asks who has the address, since it
+// should not be itself.
+func (m *protocol) called(now time.Time, addr netip.Addr, from string) {
+	a := m.addresses[addr]
+	switch {
+	case a == nil:
+	case a.holding && m.owner(a) == m.self:
+		m.defend(now, a)
+	case !a.holding && a.heard == from && from != "":
+		a.unheard()
+		m.evaluate(now, a)
+	}
+}
+
+// next returns the time at which tick has something to do, zero for never.
+func (m *protocol) next() time.Time { return m.timers.next() }
+
+// tick does what is due.
+func (m *protocol) tick(now time.Time) {
+	for at := m.next(); reached(at, now); at = m.next() {
+		switch t := m.timers[0].(type) {
+		case *peer:
+			t.tick(now, m)
+			m.timers.update(t)
+		case *address:
+			t.tick(now, m)
+			m.timers.update(t)
+		}
+	}
+}
+
+// take returns the effects since the last call, in order. They are the
+// caller's until the next call.
+func (m *protocol) take() []effect {
+	done := m.effects
+	m.effects = nil
+	return done
+}
+
+func (m *protocol) do(e effect) { m.effects = append(m.effects, e) }
+
+// setState takes over what is known of a peer, and what follows for the
+// addresses that it has to do with.
+func (m *protocol) setState(now time.Time, p *peer, s peerState) {
+	changed := p.state != s
+	p.enter(now, s, m.timing)
+	m.timers.update(p)
+	if !changed {
+		return
+	}
+	for a := range p.addresses {
+		m.evaluate(now, a)
+	}
+}
+
+// involve notes which peers an address has to do with from now on.
+func (m *protocol) involve(a *address, order []string) {
+	for _, n := range a.claim.Order {
+		if p := m.peers[n]; p != nil && !slices.Contains(order, n) {
+			delete(p.addresses, a)
+			m.forget(p)
+		}
+	}
+	for _, n := range order {
+		if n != m.self {
+			m.peer(n).addresses[a] = struct{}{}
+		}
+	}
+}
+
+func (m *protocol) peer(name string) *peer {
+	p := m.peers[name]
+	if p == nil {
+		p = &peer{name: name, addresses: map[*address]struct{}{}}
+		m.peers[name] = p
+	}
+	return p
+}
+
+// forget drops a peer that nothing has to do with any more.
+func (m *protocol) forget(p *peer) {
+	if len(p.addresses) == 0 && p.watched == 0 && !p.joined && !p.asking() {
+		m.timers.remove(p)
+		delete(m.peers, p.name)
+	}
+}
+
+func first(order []string) string {
+	if len(order) == 0 {
+		return ""
+	}
+	return order[0]
+}
+
+// watches says whether a session to a peer is wanted.
+func (m *protocol) watches(name string) bool {
+	p := m.peers[name]
+	return p != nil && p.watched > 0
+}

@@ -1,0 +1,274 @@
+//go:build linux
+
+package l2
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/berth-lb/berth/bfd"
+)
+
+// neighbour is another node, and how this one reaches it.
+type neighbour struct {
+	name      string
+	addresses []netip.Addr
+	// address is the one that is used, on the interface port; 0 while it is on
+	// no segment of this node.
+	address netip.Addr
+	port    int
+	mac     mac // zero until it was seen
+
+	watched bool
+	session bfd.Key // while watched
+}
+
+// setPeers takes over who the other nodes are.
+func (t *thread) setPeers(nodes map[string][]netip.Addr, known map[netip.Addr]string) {
+	t.names, t.stale = known, true
+	for name := range t.peers {
+		if _, there := nodes[name]; !there {
+			t.endSession(t.peers[name])
+			delete(t.macs, t.peers[name].mac)
+			delete(t.peers, name)
+		}
+	}
+	for name, addresses := range nodes {
+		if name == t.opts.Node {
+			continue
+		}
+		n := t.peers[name]
+		if n == nil {
+			n = &neighbour{name: name, watched: t.protocol.watches(name)}
+			t.peers[name] = n
+		}
+		n.addresses = addresses
+		t.locate(n)
+	}
+}
+
+// locate finds the segment on which a node is, and keeps the session with it
+// there.
+func (t *thread) locate(n *neighbour) {
+	address, port := t.find(n.addresses)
+	if address == n.address && port == n.port {
+		return
+	}
+	t.endSession(n)
+	delete(t.macs, n.mac)
+	n.address, n.port, n.mac = address, port, mac{}
+	t.beginSession(n)
+}
+
+// find returns which of a node's addresses is on a segment of this node, and
+// the interface there. The address alone may be enough for a session.
+func (t *thread) find(addresses []netip.Addr) (netip.Addr, int) {
+	for _, address := range addresses {
+		for _, l := range t.links {
+			if slices.ContainsFunc(l.addresses, func(p netip.Prefix) bool { return p.Contains(address) }) {
+				return address, l.index
+			}
+		}
+	}
+	if len(addresses) == 0 {
+		return netip.Addr{}, 0
+	}
+	return addresses[0], 0
+}
+
+func (t *thread) watch(name string) {
+	if n := t.peers[name]; n != nil {
+		n.watched = true
+		t.beginSession(n)
+		t.greet(name)
+	}
+}
+
+func (t *thread) unwatch(name string) {
+	if n := t.peers[name]; n != nil {
+		t.endSession(n)
+		n.watched = false
+	}
+}
+
+func (t *thread) beginSession(n *neighbour) {
+	if !n.watched || !n.address.IsValid() {
+		return
+	}
+	c := t.Announcer.session(n.address)
+	if err := t.bfd.Add(c); err != nil {
+		t.log.Error(err, "No session with a node", "node", n.name, "address", n.address)
+		return
+	}
+	n.session = c.Key()
+	if p := t.ports[n.port]; p != nil {
+		// To hear of it when others look for the node.
+		t.joinOn(p, n.address)
+	}
+}
+
+func (t *thread) endSession(n *neighbour) {
+	if n.session != (bfd.Key{}) {
+		t.bfd.Remove(n.session)
+		n.session = bfd.Key{}
+		if p := t.ports[n.port]; p != nil {
+			p.groups.leave(n.address)
+		}
+	}
+}
+
+// greet asks a node for its MAC, unless that is known: by it frames are
+// attributed to nodes.
+func (t *thread) greet(name string) {
+	n := t.peers[name]
+	if p := t.portOf(n); p != nil && !n.mac.host() {
+		t.question(p, broadcast, n.address)
+	}
+}
+
+// portOf returns the interface on which a node is asked, nil for none.
+func (t *thread) portOf(n *neighbour) *station {
+	if n == nil {
+		return nil
+	}
+	if p := t.ports[n.port]; p != nil && p.up {
+		return p
+	}
+	return nil
+}
+
+// setLinks takes over the interfaces that there are.
+func (t *thread) setLinks(now time.Time, links []link) {
+	t.links = links
+	fresh := t.syncPorts(links)
+	for _, n := range t.peers {
+		t.locate(n)
+	}
+	for address, e := range t.table {
+		t.protocol.able(now, address, t.able(e))
+		if e.held && slices.ContainsFunc(fresh, e.allows) {
+			t.protocol.retell(now, address)
+		}
+	}
+	var names []string
+	for _, p := range t.ports {
+		if p.up {
+			names = append(names, p.name)
+		}
+	}
+	slices.Sort(names)
+	t.opts.OnInterfaces(names)
+}
+
+// syncPorts opens and closes what has to be, and returns the ports on which
+// nothing was told yet.
+func (t *thread) syncPorts(links []link) (fresh []*station) {
+	there := map[int]bool{}
+	for _, l := range links {
+		there[l.index] = true
+		p := t.ports[l.index]
+		if p == nil {
+			if p = t.openPort(l); p == nil {
+				continue
+			}
+		}
+		if l.up && (!p.up || p.mac != l.mac) {
+			fresh = append(fresh, p)
+		}
+		p.link = l
+	}
+	for index, p := range t.ports {
+		if !there[index] {
+			p.close()
+			p.groups.close()
+			delete(t.ports, index)
+		}
+	}
+	return fresh
+}
+
+func (t *thread) openPort(l link) *station {
+	opened, err := openPort(l.index, t.interest())
+	if err != nil {
+		t.log.Error(err, "An interface can't be used", "interface", l.name)
+		return nil
+	}
+	p := &station{port: opened, groups: newGroups(l.index)}
+	p.name = l.name
+	t.ports[l.index] = p
+	for address := range t.table {
+		t.joinOn(p, address)
+	}
+	return p
+}
+
+// able says whether there is an interface for an address.
+func (t *thread) able(e *entry) bool {
+	for _, p := range t.ports {
+		if p.up && e.allows(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// join has all interfaces receive questions for an address. Standbys do so
+// ahead of time: switches that listen to MLD take a while.
+func (t *thread) join(address netip.Addr) {
+	for _, p := range t.ports {
+		t.joinOn(p, address)
+	}
+}
+
+func (t *thread) joinOn(p *station, address netip.Addr) {
+	if err := p.groups.join(address); err != nil {
+		t.log.Error(err, "Solicitations for an address may not arrive", "interface", p.name, "address", address)
+	}
+}
+
+func (t *thread) leave(address netip.Addr) {
+	for _, p := range t.ports {
+		p.groups.leave(address)
+	}
+}
+
+// refilter brings what the kernel lets pass up to date.
+func (t *thread) refilter() {
+	if !t.stale {
+		return
+	}
+	t.stale = false
+	in := t.interest()
+	for _, p := range t.ports {
+		if err := p.setFilter(in); err != nil {
+			t.log.Error(err, "Frames may be missed", "interface", p.name)
+		}
+	}
+}
+
+// interest is in all questions for the addresses that are answered for, and in
+// what nodes tell about themselves and the others.
+func (t *thread) interest() interest {
+	var answered []netip.Addr
+	told := slices.Collect(maps.Keys(t.names))
+	for address, e := range t.table {
+		if e.held || e.standing.port != 0 {
+			answered = append(answered, address)
+		} else {
+			told = append(told, address)
+		}
+	}
+	return interest{announced: rangesOf(answered), peers: rangesOf(told)}
+}
+
+// source returns the address of the interface that a host on it is asked from.
+func (p *station) source(peer netip.Addr) netip.Addr {
+	for _, prefix := range p.link.addresses {
+		if prefix.Contains(peer) {
+			return prefix.Addr()
+		}
+	}
+	return unspecified(peer)
+}

@@ -1,0 +1,229 @@
+//go:build linux
+
+package l2
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-lb/berth/bfd"
+)
+
+// thread does the I/O for a protocol. All of it is one goroutine on one thread
+// of the kernel, which on every turn reads all frames that are there before it
+// looks at the time: a process that was stopped for a while must not conclude
+// from its clock what the frames in its sockets disprove.
+type thread struct {
+	*Announcer
+	log      logr.Logger
+	protocol *protocol
+
+	table map[netip.Addr]*entry
+	links []link
+	ports map[int]*station
+	peers map[string]*neighbour
+	names map[netip.Addr]string // nodes by their addresses
+	macs  map[mac]string        // nodes by their hardware, as far as was seen
+
+	stale     bool // the filters
+	witnesses []witness
+	polls     []unix.PollFd
+	in, out   []byte
+}
+
+// entry is what the node does about an address.
+type entry struct {
+	interfaces []string // that may be used; nil for all
+	held       bool
+	standing   standing
+}
+
+// station is an interface in use.
+type station struct {
+	*port
+	link
+	groups *groups
+}
+
+// most bounds what is read from one interface at a time, so that a flood on it
+// does not stop all else.
+const most = 1024
+
+func newThread(a *Announcer, p *protocol) *thread {
+	return &thread{
+		Announcer: a, log: a.opts.Log, protocol: p,
+		table: map[netip.Addr]*entry{}, ports: map[int]*station{},
+		peers: map[string]*neighbour{}, names: map[netip.Addr]string{}, macs: map[mac]string{},
+		in: make([]byte, longestFrame), out: make([]byte, 0, longestFrame),
+	}
+}
+
+// run works until ctx ends; a letter has to arrive after that.
+func (t *thread) run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer t.closePorts()
+	for ctx.Err() == nil {
+		if err := t.wait(); err != nil {
+			return err
+		}
+		now := time.Now()
+		t.readPorts(now)
+		for _, do := range t.mail.take() {
+			do(now)
+		}
+		t.protocol.tick(now)
+		t.perform(now)
+	}
+	return nil
+}
+
+// wait returns when there is a frame, a letter, or something due.
+func (t *thread) wait() error {
+	t.polls = append(t.polls[:0], unix.PollFd{Fd: int32(t.mail.fd), Events: unix.POLLIN})
+	for _, p := range t.ports {
+		t.polls = append(t.polls,
+			unix.PollFd{Fd: int32(p.arp.fd), Events: unix.POLLIN},
+			unix.PollFd{Fd: int32(p.ndp.fd), Events: unix.POLLIN})
+	}
+	var timeout *unix.Timespec
+	if next := t.protocol.next(); !next.IsZero() {
+		ts := unix.NsecToTimespec(max(0, int64(time.Until(next))))
+		timeout = &ts
+	}
+	if _, err := unix.Ppoll(t.polls, timeout, nil); err != nil && err != unix.EINTR {
+		return fmt.Errorf("waiting for frames: %w", err)
+	}
+	return nil
+}
+
+// readPorts handles the frames that have arrived.
+func (t *thread) readPorts(now time.Time) {
+	for _, p := range t.ports {
+		for _, s := range []struct {
+			*socket
+			parse func([]byte) (frame, fault)
+		}{{&p.arp, parseARP}, {&p.ndp, parseNDP}} {
+			for range most {
+				n, err := s.read(t.in)
+				if n == 0 || err != nil {
+					break
+				}
+				f, wrong := s.parse(t.in[:n])
+				if t.counts.received(wrong); wrong == noFault && f.source != p.mac {
+					t.receive(now, p, &f)
+				}
+			}
+		}
+	}
+}
+
+func (t *thread) closePorts() {
+	for _, p := range t.ports {
+		p.close()
+		p.groups.close()
+	}
+}
+
+func (t *thread) claim(now time.Time, address netip.Addr, c Claim) {
+	e := t.table[address]
+	if !slices.Contains(c.Order, t.opts.Node) && (e == nil || !e.held) {
+		// Nothing that this node would do.
+		t.unclaim(address)
+		return
+	}
+	if e == nil {
+		e = &entry{}
+		t.table[address] = e
+		t.join(address)
+		t.stale = true
+	}
+	e.interfaces = c.Interfaces
+	t.protocol.claim(now, address, c)
+	t.protocol.able(now, address, t.able(e))
+}
+
+func (t *thread) unclaim(address netip.Addr) {
+	if t.table[address] == nil {
+		return
+	}
+	t.protocol.unclaim(address)
+	// What that wants done is about an entry that is there.
+	t.perform(time.Now())
+	delete(t.table, address)
+	t.leave(address)
+	t.stale = true
+}
+
+// session tells the protocol what became of a session with a node.
+func (t *thread) session(now time.Time, name string, e bfd.Event) {
+	up := e.State == bfd.Up
+	switch {
+	case e.Passive:
+		t.protocol.watched(now, name, up)
+		if up {
+			t.greet(name)
+		}
+	case e.Late:
+		t.protocol.late(now, name)
+	default:
+		t.protocol.session(now, name, up)
+	}
+}
+
+// perform does what the protocol wants. What is answered for comes before what
+// is told of it.
+func (t *thread) perform(now time.Time) {
+	for effects := t.protocol.take(); len(effects) > 0; effects = t.protocol.take() {
+		for _, e := range effects {
+			t.change(e)
+		}
+		t.refilter()
+		for _, e := range effects {
+			t.speak(now, e)
+		}
+	}
+	t.refilter()
+}
+
+// change does the part of an effect that sends no frame.
+func (t *thread) change(e effect) {
+	switch e.kind {
+	case hold, drop:
+		t.setHeld(e.address, e.kind == hold)
+	case standIn:
+		t.table[e.address].standing = standing{e.mac, e.port}
+		t.stale = true
+	case standBack:
+		t.table[e.address].standing = standing{}
+		t.stale = true
+	case watch:
+		t.watch(e.peer)
+	case unwatch:
+		t.unwatch(e.peer)
+	}
+}
+
+func (t *thread) setHeld(address netip.Addr, held bool) {
+	e := t.table[address]
+	e.held, t.stale = held, true
+	var names []string
+	for _, l := range t.links {
+		if p := t.ports[l.index]; p != nil && p.up && e.allows(p) {
+			names = append(names, l.name)
+		}
+	}
+	t.opts.OnHeld(address, held, names)
+}
+
+// allows says whether an address may be announced on an interface.
+func (e *entry) allows(p *station) bool {
+	return e.interfaces == nil || slices.Contains(e.interfaces, p.name)
+}
