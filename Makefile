@@ -22,12 +22,13 @@ help: ## Show this list.
 		printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 .PHONY: build
-build: prepare ## Build bin/berth-controller.
-	CGO_ENABLED=0 go build -trimpath -o bin/berth-controller ./cmd/berth-controller
+build: prepare ## Build bin/berth-controller and bin/berth-speaker.
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/berth-controller ./cmd/berth-speaker
 
 .PHONY: build-race
 build-race: prepare-race
 	CGO_ENABLED=1 go build -race -o bin/berth-controller.race ./cmd/berth-controller
+	CGO_ENABLED=1 go build -race -o bin/berth-speaker.race ./cmd/berth-speaker
 
 .PHONY: kube
 kube: prepare ## Build bin/kube: etcd, the Kubernetes control plane, kube-proxy and kubectl.

@@ -20,6 +20,9 @@ var kubernetesTypes = []string{"k8s.io/api/", "k8s.io/apimachinery/", "k8s.io/ut
 // prefix; docs/architecture.md says why. A package that is missing here fails
 // the test, so that a new one is a decision.
 var allowed = map[string][]string{
+	"announce": append([]string{
+		module + "trafficpolicy", module + "ipam", "go.universe.tf/metallb/api/", "go4.org/netipx",
+	}, kubernetesTypes...),
 	"ipam":          {"go4.org/netipx"},
 	"trafficpolicy": kubernetesTypes,
 	"providers":     kubernetesTypes,
@@ -32,9 +35,15 @@ var allowed = map[string][]string{
 	"providers/fake":        append([]string{module + "providers", module + "trafficpolicy"}, kubernetesTypes...),
 	"providers/conformance": append([]string{module + "providers", module + "trafficpolicy"}, kubernetesTypes...),
 	"controller": append([]string{
-		module + "providers", module + "trafficpolicy",
+		module + "providers", module + "trafficpolicy", module + "announce", "go.universe.tf/metallb/api/",
 		"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/util/workqueue", "k8s.io/cloud-provider/service/helpers", "github.com/go-logr/logr",
 	}, kubernetesTypes...),
+	"speaker": append([]string{
+		module + "announce", module + "trafficpolicy", "go.universe.tf/metallb/api/",
+		"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/util/workqueue", "github.com/prometheus/client_golang/", "github.com/go-logr/logr",
+	}, kubernetesTypes...),
+	"l2":  {module + "bfd", "golang.org/x/sys/", "golang.org/x/net/bpf", "github.com/vishvananda/netlink", "go4.org/netipx", "github.com/go-logr/logr"},
+	"bfd": {"golang.org/x/sys/", "golang.org/x/net/"},
 }
 
 // modules are folders with a go.mod of their own, and cmd only wires.

@@ -64,12 +64,16 @@ func NewBackends(installation, standard string, all ...Backend) (Backends, error
 // Names returns the names of all backends, sorted.
 func (b Backends) Names() []string { return slices.Sorted(maps.Keys(b.named)) }
 
+// Announced says whether speakers announce the addresses of one of them.
+func (b Backends) Announced() bool { return b.needs().Announced }
+
 // needs is what all backends together want.
 func (b Backends) needs() providers.Needs {
 	var sum providers.Needs
 	for _, one := range b.named {
 		sum.Nodes = sum.Nodes || one.needs.Nodes
 		sum.EndpointSlices = sum.EndpointSlices || one.needs.EndpointSlices
+		sum.Announced = sum.Announced || one.needs.Announced
 	}
 	return sum
 }

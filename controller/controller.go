@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -38,10 +39,13 @@ type Reconciler struct {
 	// live reads from the API server itself.
 	live   client.Reader
 	events EventRecorder
+	// reported says that what speakers report can be watched.
+	reported bool
 
 	holdings holdings
 	repairs  repairs
 	floors   floors
+	speakers speakers
 	waker    *Waker
 	restored chan struct{}
 }
@@ -60,6 +64,10 @@ type Options struct {
 	Events EventRecorder
 	// Waker is the one that the backends were given.
 	Waker *Waker
+	// Reported says that the cluster has the kinds that speakers report by, and
+	// Cache is set up for them (SpeakerCacheByObject). Without, the condition
+	// Serving follows the endpoints alone.
+	Reported bool
 }
 
 // EventRecorder tells users what changed; client-go's recorders are one.
@@ -75,6 +83,7 @@ func New(o Options) *Reconciler {
 		informed: o.Cache,
 		live:     o.Live,
 		events:   o.Events,
+		reported: o.Reported,
 		waker:    o.Waker,
 		restored: make(chan struct{}),
 	}
@@ -184,16 +193,37 @@ func (r *Reconciler) ensure(ctx context.Context, svc *corev1.Service, b *Backend
 	if ctx.Err() != nil {
 		return again(ctx.Err())
 	}
-	next := served(svc, b, outcome{got, failure}, serving(svc, eps))
+	return r.conclude(ctx, svc, b, outcome{got, failure}, serving(svc, eps))
+}
+
+// conclude writes what follows from the answer of a backend and from what the
+// endpoints and the speakers say.
+func (r *Reconciler) conclude(ctx context.Context, svc *corev1.Service, b *Backend, o outcome, endpoints metav1.Condition) (reconcile.Result, error) {
+	key := providers.KeyOf(svc)
+	var w word
+	if b.needs.Announced {
+		var err error
+		if w, err = r.wordOn(ctx, svc); err != nil {
+			return again(err)
+		}
+	}
+	next := served(svc, b, o, endpoints, w)
 	if wait := r.repairs.due(key, svc, next); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
+	}
+	var awaited time.Duration
+	if o.err == nil {
+		awaited = w.await(svc, next, time.Now())
 	}
 	if _, err := r.write(ctx, svc, next); err != nil {
 		return again(err)
 	}
 	r.repairs.wrote(key, svc, next)
 	r.tell(svc, next)
-	return again(failure)
+	if awaited > 0 {
+		return reconcile.Result{RequeueAfter: awaited}, nil
+	}
+	return again(o.err)
 }
 
 // release has the backend give back what it holds for svc and takes our marks

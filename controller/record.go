@@ -90,8 +90,9 @@ func refused(svc *corev1.Service, refusal *providers.Refusal) record {
 	return next
 }
 
-// served is svc after its backend answered.
-func served(svc *corev1.Service, b *Backend, o outcome, serving metav1.Condition) record {
+// served is svc after its backend answered, given what the endpoints and the
+// speakers say.
+func served(svc *corev1.Service, b *Backend, o outcome, endpoints metav1.Condition, w word) record {
 	next := marked(svc, b)
 	var refusal *providers.Refusal
 	if o.err == nil || errors.As(o.err, &refusal) {
@@ -101,8 +102,9 @@ func served(svc *corev1.Service, b *Backend, o outcome, serving metav1.Condition
 		}
 		next.setPortsError(o.Ingress)
 	}
-	if len(next.status.LoadBalancer.Ingress) == 0 {
-		serving = notProvisioned()
+	serving := notProvisioned()
+	if shown := next.status.LoadBalancer.Ingress; len(shown) > 0 {
+		serving = w.serving(endpoints, shown)
 	}
 	next.setConditions(append([]metav1.Condition{provisioned(o.err), serving}, o.Conditions...))
 	return next

@@ -84,7 +84,7 @@ func TestServed(t *testing.T) {
 		},
 	} {
 		t.Run(tc.why, func(t *testing.T) {
-			next := served(tc.svc, poolBackend, tc.outcome, ready)
+			next := served(tc.svc, poolBackend, tc.outcome, ready, word{})
 			if got := addresses(next.status.LoadBalancer.Ingress); got != addresses(ingress(tc.ips...)) {
 				t.Errorf("addresses: got %q, want %v", got, tc.ips)
 			}
@@ -111,9 +111,9 @@ func TestServedTwiceIsTheSame(t *testing.T) {
 		Annotations: map[string]string{"example.com/from": "a"},
 		Conditions:  []metav1.Condition{{Type: providers.ConditionProvisioned, Status: "False", Reason: "Provisioning"}},
 	}}
-	first := served(svc, poolBackend, o, ready)
+	first := served(svc, poolBackend, o, ready, word{})
 	after := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Finalizers: first.finalizers, Annotations: first.annotations}, Status: first.status}
-	if second := served(after, poolBackend, o, ready); !second.equal(first) {
+	if second := served(after, poolBackend, o, ready, word{}); !second.equal(first) {
 		t.Errorf("the same answer made another record:\n%+v\n%+v", first, second)
 	}
 }
@@ -129,7 +129,7 @@ func TestUnmarkedUndoesServed(t *testing.T) {
 	refusal := "example.com/NotServed"
 	in := ingress("192.0.2.1")
 	in[0].Ports = []corev1.PortStatus{{Port: 53, Protocol: "SCTP", Error: &refusal}}
-	next := served(svc, poolBackend, outcome{Result: providers.Result{Ingress: in, Annotations: map[string]string{"example.com/from": "a"}}}, ready)
+	next := served(svc, poolBackend, outcome{Result: providers.Result{Ingress: in, Annotations: map[string]string{"example.com/from": "a"}}}, ready, word{})
 	if meta.FindStatusCondition(next.status.Conditions, corev1.LoadBalancerPortsError) == nil {
 		t.Error("a port with an error makes no LoadBalancerPortsError")
 	}

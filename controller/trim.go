@@ -13,21 +13,23 @@ import (
 // CacheByObject says what the caches keep of the objects that the controller
 // watches: what it reads, and nothing else, shared rather than copied.
 func CacheByObject() map[client.Object]cache.ByObject {
-	shared := true
-	keep := func(trim func(client.Object)) cache.ByObject {
-		return cache.ByObject{UnsafeDisableDeepCopy: &shared, Transform: func(o any) (any, error) {
-			if object, ok := o.(client.Object); ok {
-				object.SetManagedFields(nil)
-				trim(object)
-			}
-			return o, nil
-		}}
-	}
 	return map[client.Object]cache.ByObject{
 		&corev1.Service{}:            keep(func(o client.Object) { trimService(o.(*corev1.Service)) }),
 		&discoveryv1.EndpointSlice{}: keep(func(o client.Object) { trimSlice(o.(*discoveryv1.EndpointSlice)) }),
 		&corev1.Node{}:               keep(func(o client.Object) { trimNode(o.(*corev1.Node)) }),
 	}
+}
+
+// keep has a cache keep what trim leaves, and share it.
+func keep(trim func(client.Object)) cache.ByObject {
+	shared := true
+	return cache.ByObject{UnsafeDisableDeepCopy: &shared, Transform: func(o any) (any, error) {
+		if object, ok := o.(client.Object); ok {
+			object.SetManagedFields(nil)
+			trim(object)
+		}
+		return o, nil
+	}}
 }
 
 // trimService drops the copy of the Service that kubectl apply leaves on it.

@@ -46,6 +46,11 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, 
 	if err != nil {
 		return fmt.Errorf("indexing EndpointSlices: %w", err)
 	}
+	if r.watchSpeakers() {
+		if err := indexRecords(ctx, mgr.GetFieldIndexer()); err != nil {
+			return err
+		}
+	}
 	warm := true
 	c, err := controller.NewTyped("service", mgr, controller.TypedOptions[providers.Key]{
 		Reconciler:              r,
@@ -79,6 +84,9 @@ func (r *Reconciler) sources(c cache.Cache) []source.TypedSource[providers.Key] 
 	}
 	if r.backends.needs().Nodes {
 		all = append(all, source.TypedKind(c, &corev1.Node{}, r.onNode()))
+	}
+	if r.watchSpeakers() {
+		all = append(all, r.speakerSources(c)...)
 	}
 	return all
 }

@@ -70,6 +70,9 @@ type Needs struct {
 	// has to be called when it changes.
 	Nodes          bool
 	EndpointSlices bool
+	// Announced says that speakers announce the addresses: once they report,
+	// the condition Serving depends on what they say.
+	Announced bool
 	// Annotations are the keys that a Result may set on a Service, for the
 	// controller to remove those that it no longer sets.
 	Annotations []string

@@ -58,7 +58,7 @@ func New(c client.Client, namespace string, wake providers.Wake) *Provider {
 
 // Needs asks for no objects: an address depends on neither nodes nor endpoints.
 func (p *Provider) Needs() providers.Needs {
-	return providers.Needs{Annotations: []string{annotationFrom}}
+	return providers.Needs{Announced: true, Annotations: []string{annotationFrom}}
 }
 
 // Ensure gives the Service the addresses that it asks for, or says which rule

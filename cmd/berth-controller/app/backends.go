@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/berth-lb/berth/cmd/internal/process"
 	"github.com/berth-lb/berth/controller"
 	"github.com/berth-lb/berth/providers"
 	"github.com/berth-lb/berth/providers/cloud"
@@ -38,13 +39,13 @@ func newBackends(ctx context.Context, mgr manager.Manager, wake providers.Wake, 
 	}
 	backends, err := controller.NewBackends(o.namespace, o.defaultBackend, all...)
 	if err != nil {
-		return controller.Backends{}, usageError{err}
+		return controller.Backends{}, process.Usage(err)
 	}
 	return backends, nil
 }
 
 func newPool(_ context.Context, mgr manager.Manager, wake providers.Wake, o *options) (providers.Provider, error) {
-	if err := requireKind(mgr, "IPAddressPool"); err != nil {
+	if err := process.RequireKinds(mgr.GetRESTMapper(), "IPAddressPool"); err != nil {
 		return nil, err
 	}
 	p := pool.New(mgr.GetClient(), o.namespace, wake)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/berth-lb/berth/cmd/internal/process"
 )
 
 // options are the flags.
@@ -33,8 +35,7 @@ type options struct {
 	probeAddress   string
 	pprofAddress   string
 	oldMetricNames bool
-	logLevel       string
-	logFormat      string
+	log            process.Log
 }
 
 // classOf is the spec.loadBalancerClass of each backend, unless a flag says
@@ -57,8 +58,7 @@ func defaults() *options {
 		retryPeriod:    2 * time.Second,
 		metricsAddress: ":8080",
 		probeAddress:   ":8081",
-		logLevel:       "info",
-		logFormat:      "text",
+		log:            process.NewLog(),
 	}
 }
 
@@ -84,8 +84,7 @@ func (o *options) addTo(f *pflag.FlagSet) {
 	f.StringVar(&o.probeAddress, "health-probe-bind-address", o.probeAddress, "address of /healthz and /readyz, 0 for none")
 	f.StringVar(&o.pprofAddress, "pprof-bind-address", o.pprofAddress, "address of /debug/pprof, empty for none")
 	f.BoolVar(&o.oldMetricNames, "metallb-metrics", o.oldMetricNames, "serve metrics under the names that MetalLB gives them as well")
-	f.StringVar(&o.logLevel, "log-level", o.logLevel, "debug, info, warn or error")
-	f.StringVar(&o.logFormat, "log-format", o.logFormat, "text or json")
+	o.log.AddTo(f)
 }
 
 // validate finds what the flags' types can't say. Each message names the flag,

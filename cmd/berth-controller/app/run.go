@@ -3,21 +3,9 @@ package app
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"os"
-	"time"
 
 	"github.com/go-logr/logr"
-	metallb "go.universe.tf/metallb/api/v1beta1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/discovery"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -26,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/berth-lb/berth/cmd/internal/process"
 	"github.com/berth-lb/berth/controller"
 )
 
@@ -34,25 +23,23 @@ const leaseName = "berth-controller"
 
 // run builds the process and runs it until ctx ends.
 func run(ctx context.Context, o *options) error {
-	log, err := newLogger(o)
-	if err != nil {
-		return usageError{err}
-	}
-	ctrl.SetLogger(log)
-	klog.SetLogger(log)
-
-	config, err := restConfig(o)
-	if err != nil {
-		return fmt.Errorf("finding the API server: %w", err)
-	}
-	if err := awaitAPIServer(ctx, config, log); err != nil {
-		return err
-	}
-	mgr, err := newManager(config, log, o)
+	log, err := o.log.Start()
 	if err != nil {
 		return err
 	}
-	recorder, stopEvents, err := newRecorder(config, mgr.GetScheme())
+	config, err := process.FindAPIServer(o.kubeconfig, "berth-controller")
+	if err != nil {
+		return err
+	}
+	if err := process.AwaitAPIServer(ctx, config, log); err != nil {
+		return err
+	}
+	reports := &reports{namespace: o.namespace}
+	mgr, err := newManager(config, log, o, reports.newCache)
+	if err != nil {
+		return err
+	}
+	recorder, stopEvents, err := process.NewRecorder(config, mgr.GetScheme(), "berth-controller")
 	if err != nil {
 		return err
 	}
@@ -65,6 +52,7 @@ func run(ctx context.Context, o *options) error {
 	}
 	reconciler := controller.New(controller.Options{
 		Backends: backends,
+		Reported: reports.missing == "",
 		Client:   mgr.GetClient(),
 		Cache:    mgr.GetCache(),
 		Live:     mgr.GetAPIReader(),
@@ -77,55 +65,16 @@ func run(ctx context.Context, o *options) error {
 	if o.defaultBackend == "" {
 		log.Info("Services without spec.loadBalancerClass are left alone, since --default-backend names no backend")
 	}
+	if reports.missing != "" && backends.Announced() {
+		log.Info("Whether speakers announce an address is not told, since the API server lacks a kind that they report by: "+
+			"install Berth's CRDs and restart berth-controller", "kind", reports.missing)
+	}
 	return mgr.Start(logr.NewContext(ctx, log))
 }
 
-// restConfig sets no client-side rate: the API server's own priority and
-// fairness tells a client to slow down, and client-go listens.
-func restConfig(o *options) (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+func newManager(config *rest.Config, log logr.Logger, o *options, newCache cache.NewCacheFunc) (manager.Manager, error) {
+	scheme, err := process.NewScheme()
 	if err != nil {
-		return nil, err
-	}
-	config.QPS = -1
-	// Compressing the lists of a start costs the API server more time than
-	// sending them does.
-	config.DisableCompression = true
-	config.UserAgent = "berth-controller"
-	return config, nil
-}
-
-// awaitAPIServer returns when the API server answers. A process that ended
-// instead would come back later and later, as crash loops do, and so long after
-// the API server itself.
-func awaitAPIServer(ctx context.Context, config *rest.Config, log logr.Logger) error {
-	client, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		return fmt.Errorf("making the client for %s: %w", config.Host, err)
-	}
-	backoff := wait.Backoff{Duration: 250 * time.Millisecond, Factor: 1.5, Steps: 10, Cap: 2 * time.Second}
-	for {
-		err := client.RESTClient().Get().AbsPath("/version").Do(ctx).Error()
-		if err == nil || apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) {
-			return err
-		}
-		log.Info("The API server does not answer yet", "server", config.Host, "error", err.Error())
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(backoff.Step()):
-		}
-	}
-}
-
-func newManager(config *rest.Config, log logr.Logger, o *options) (manager.Manager, error) {
-	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		return nil, err
-	}
-	if err := metallb.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
 	lock, err := newLease(config, o)
@@ -141,6 +90,7 @@ func newManager(config *rest.Config, log logr.Logger, o *options) (manager.Manag
 		Scheme:                              scheme,
 		Logger:                              log,
 		Cache:                               cache.Options{ByObject: cacheByObject(o)},
+		NewCache:                            newCache,
 		Client:                              client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}},
 		LeaderElection:                      o.leaderElect,
 		LeaderElectionResourceLockInterface: lock,
@@ -159,32 +109,4 @@ func newManager(config *rest.Config, log logr.Logger, o *options) (manager.Manag
 		return nil, err
 	}
 	return mgr, mgr.AddReadyzCheck("ping", healthz.Ping)
-}
-
-// requireKind says what to install where the API server doesn't know a kind
-// that the process can't do without.
-func requireKind(mgr manager.Manager, kind string) error {
-	_, err := mgr.GetRESTMapper().RESTMapping(metallb.GroupVersion.WithKind(kind).GroupKind(), metallb.GroupVersion.Version)
-	if meta.IsNoMatchError(err) {
-		return fmt.Errorf("the API server has no kind %s in %s: install Berth's CRDs first (kubectl apply --server-side -f charts/berth/crds)", kind, metallb.GroupVersion)
-	}
-	if err != nil {
-		return fmt.Errorf("looking for the kind %s: %w", kind, err)
-	}
-	return nil
-}
-
-func newLogger(o *options) (logr.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
-		return logr.Logger{}, fmt.Errorf("--log-level: %q; allowed are debug, info, warn and error", o.logLevel)
-	}
-	opts := &slog.HandlerOptions{Level: level}
-	switch o.logFormat {
-	case "text":
-		return logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, opts)), nil
-	case "json":
-		return logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, opts)), nil
-	}
-	return logr.Logger{}, fmt.Errorf("--log-format: %q; allowed are text and json", o.logFormat)
 }

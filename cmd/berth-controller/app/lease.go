@@ -5,28 +5,11 @@ import (
 	"os"
 
 	"github.com/google/uuid"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-	"k8s.io/client-go/tools/record"
 )
-
-// newRecorder returns a recorder of events and what ends it. Events are written
-// one after the other, beside the work and behind it: in a storm the queue
-// overflows and the newest are dropped, while the conditions, which say the
-// same, are not.
-func newRecorder(config *rest.Config, scheme *runtime.Scheme) (record.EventRecorder, func(), error) {
-	core, err := typedcorev1.NewForConfig(rest.AddUserAgent(rest.CopyConfig(config), "events"))
-	if err != nil {
-		return nil, nil, fmt.Errorf("making the client for events: %w", err)
-	}
-	broadcaster := record.NewBroadcaster()
-	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: core.Events("")})
-	return broadcaster.NewRecorder(scheme, corev1.EventSource{Component: "berth-controller"}), broadcaster.Shutdown, nil
-}
 
 // newLease returns the leader's lease. Unlike the manager's own it sends no
 // event when the leader changes: the lease names the leader, and a controller

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/berth-lb/berth/cmd/internal/process"
+	"github.com/berth-lb/berth/speaker"
+)
+
+// run builds the process and runs it until ctx ends.
+func run(ctx context.Context, o *options) error {
+	log, err := o.log.Start()
+	if err != nil {
+		return err
+	}
+	lock, err := onlyOne(o.nodeName)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	config, err := process.FindAPIServer(o.kubeconfig, "berth-speaker")
+	if err != nil {
+		return err
+	}
+	if err := process.AwaitAPIServer(ctx, config, log); err != nil {
+		return err
+	}
+	mgr, err := newManager(config, log, o)
+	if err != nil {
+		return err
+	}
+	if err := process.RequireKinds(mgr.GetRESTMapper(), "IPAddressPool", "L2Advertisement", "ServiceL2Status", "ConfigurationState"); err != nil {
+		return err
+	}
+	recorder, stopEvents, err := process.NewRecorder(config, mgr.GetScheme(), "berth-speaker")
+	if err != nil {
+		return err
+	}
+	defer stopEvents()
+
+	told := &listener{}
+	layer2 := newAnnouncer(o, log, told)
+	s := speaker.New(speaker.Options{
+		Node:                o.nodeName,
+		Namespace:           o.namespace,
+		KubeProxyHealthPort: int32(o.healthPort),
+		Layer2:              layer2,
+		Cache:               mgr.GetCache(),
+		Live:                mgr.GetAPIReader(),
+		Client:              mgr.GetClient(),
+		Events:              recorder,
+		Log:                 log,
+	})
+	told.Speaker = s
+	if err := s.SetupWithManager(ctx, mgr); err != nil {
+		return err
+	}
+	if err := metrics.Registry.Register(s.Collector(o.oldMetricNames)); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("synced", s.Ready); err != nil {
+		return err
+	}
+	if err := mgr.Add(manager.RunnableFunc(layer2.Run)); err != nil {
+		return err
+	}
+	return mgr.Start(logr.NewContext(ctx, log))
+}
+
+func newManager(config *rest.Config, log logr.Logger, o *options) (manager.Manager, error) {
+	scheme, err := process.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	mgr, err := ctrl.NewManager(config, manager.Options{
+		Scheme:                 scheme,
+		Logger:                 log,
+		Cache:                  cache.Options{ByObject: speaker.CacheByObject(o.namespace, o.nodeName)},
+		Metrics:                metricsserver.Options{BindAddress: o.metricsAddress},
+		HealthProbeBindAddress: o.probeAddress,
+		PprofBindAddress:       o.pprofAddress,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("setting up: %w", err)
+	}
+	return mgr, mgr.AddHealthzCheck("ping", healthz.Ping)
+}

@@ -1,0 +1,62 @@
+// Package process is what the commands have in common as processes: how they
+// end, log, and reach the API server.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+// Exit codes: a mistake in how it was called is told apart from a failure.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// UsageError is a mistake in how the command was called.
+type UsageError struct{ error }
+
+// Usage makes err a UsageError.
+func Usage(err error) error { return UsageError{err} }
+
+// gcPercent is how far the heap grows before the garbage in it is collected,
+// unless $GOGC says otherwise: most of it is caches, which are no garbage, and
+// what the default of 100 would set aside for them is better left to others.
+const gcPercent = 50
+
+// Main runs the command until it ends or a signal ends it, and returns the exit
+// code of the process.
+func Main(cmd *cobra.Command) int {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	prepare(cmd)
+	err := cmd.ExecuteContext(ctrl.SetupSignalHandler())
+	if err == nil || errors.Is(err, context.Canceled) {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "%s: %v\n", cmd.Name(), err)
+	if errors.As(err, &UsageError{}) {
+		fmt.Fprintf(os.Stderr, "See '%s --help'.\n", cmd.Name())
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// prepare has all mistakes of the caller be UsageErrors, told once.
+func prepare(cmd *cobra.Command) {
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return Usage(fmt.Errorf("%q is not understood; there are only flags", args[0]))
+		}
+		return nil
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
+}

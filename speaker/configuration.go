@@ -1,0 +1,126 @@
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	metallb "go.universe.tf/metallb/api/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/announce"
+	"github.com/berth-lb/berth/trafficpolicy"
+)
+
+// configuration is all that decisions depend on besides Services, as the cache
+// has it.
+type configuration struct {
+	announce.Config
+	// own is the Node of this speaker, nil where there is none.
+	own *corev1.Node
+	// state is the ConfigurationState of this speaker, nil where there is none.
+	state *metallb.ConfigurationState
+	// speakers are the nodes that have one, sorted by name.
+	speakers []peer
+	// addresses are those of all nodes by name.
+	addresses map[string][]netip.Addr
+}
+
+// readConfiguration reads what there is. What this speaker reports of its node
+// is report, whatever was written of it.
+func readConfiguration(ctx context.Context, r client.Reader, namespace, self string, report announce.SpeakerReport) (*configuration, error) {
+	var pools metallb.IPAddressPoolList
+	var advertisements metallb.L2AdvertisementList
+	var states metallb.ConfigurationStateList
+	var nodes corev1.NodeList
+	for _, list := range []client.ObjectList{&pools, &advertisements, &states} {
+		if err := r.List(ctx, list, client.InNamespace(namespace)); err != nil {
+			return nil, fmt.Errorf("listing %T: %w", list, err)
+		}
+	}
+	if err := r.List(ctx, &nodes); err != nil {
+		return nil, fmt.Errorf("listing Nodes: %w", err)
+	}
+	c := &configuration{
+		Config:    announce.Config{Self: self, Pools: pointers(pools.Items), L2Advertisements: pointers(advertisements.Items)},
+		addresses: make(map[string][]netip.Addr, len(nodes.Items)),
+	}
+	reports := c.reports(states.Items)
+	reports[self] = &report
+	for i := range nodes.Items {
+		c.add(&nodes.Items[i], reports)
+	}
+	slices.SortFunc(c.Nodes, func(a, b announce.Node) int { return strings.Compare(a.Name, b.Name) })
+	sortPeers(c.speakers)
+	return c, nil
+}
+
+// reports reads what the speakers say, and notes which one is our own.
+func (c *configuration) reports(states []metallb.ConfigurationState) map[string]*announce.SpeakerReport {
+	all := make(map[string]*announce.SpeakerReport, len(states)+1)
+	for i := range states {
+		s := &states[i]
+		if s.Name == stateName(c.Self) {
+			c.state = s
+		}
+		if node, report, ok := reportOf(s); ok && s.Name == stateName(node) {
+			all[node] = report
+		}
+	}
+	return all
+}
+
+func (c *configuration) add(node *corev1.Node, reports map[string]*announce.SpeakerReport) {
+	report := reports[node.Name]
+	c.Nodes = append(c.Nodes, announce.Node{Node: node, Speaker: report})
+	c.addresses[node.Name] = internalAddresses(node)
+	if report != nil {
+		c.speakers = append(c.speakers, peer{name: node.Name, down: !alive(node)})
+	}
+	if node.Name == c.Self {
+		c.own = node
+	}
+}
+
+// internalAddresses are those by which nodes reach each other.
+func internalAddresses(node *corev1.Node) []netip.Addr {
+	var all []netip.Addr
+	for _, a := range node.Status.Addresses {
+		if a.Type != corev1.NodeInternalIP {
+			continue
+		}
+		if address, err := netip.ParseAddr(a.Address); err == nil {
+			all = append(all, address.Unmap())
+		}
+	}
+	return all
+}
+
+// alive says whether the node's kubelet reports that it is well.
+func alive(node *corev1.Node) bool {
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return true
+}
+
+// nodeChanged passes over heartbeats.
+func nodeChanged(before, after *corev1.Node) bool {
+	return before.UID != after.UID || trafficpolicy.NodeChanged(before, after) || alive(before) != alive(after)
+}
+
+func sameAddresses(a, b map[string][]netip.Addr) bool { return maps.EqualFunc(a, b, slices.Equal) }
+
+func pointers[T any](items []T) []*T {
+	all := make([]*T, len(items))
+	for i := range items {
+		all[i] = &items[i]
+	}
+	return all
+}

@@ -1,0 +1,47 @@
+package speaker
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// maxOrder is how many nodes of the order of an address are passed on: who
+// announces it, the standbys, and some in case that several nodes are lost at
+// once.
+const maxOrder = 5
+
+// Claim is what this node knows about one address.
+type Claim struct {
+	// Order names the nodes that may announce the address, the one that should
+	// first, at most maxOrder of them. It is empty where nobody may.
+	Order []string
+	// Recorded is the node on record as announcing it, empty where none is.
+	Recorded string
+	// Interfaces are those of this node that may be used, sorted; nil stands
+	// for all.
+	Interfaces []string
+}
+
+func (c Claim) equal(d Claim) bool {
+	return c.Recorded == d.Recorded && slices.Equal(c.Order, d.Order) &&
+		(c.Interfaces == nil) == (d.Interfaces == nil) && slices.Equal(c.Interfaces, d.Interfaces)
+}
+
+// Layer2 announces addresses by ARP and NDP. Its methods return at once and
+// are called by one goroutine. What they are given belongs to Layer2.
+//
+// It tells through Speaker.Held when this node begins or ceases to announce an
+// address, and through Speaker.Interfaces which interfaces there are, the first
+// time before anything is claimed, even if there is none.
+type Layer2 interface {
+	// Claim says who may announce the address. Repeating it changes nothing.
+	Claim(address netip.Addr, c Claim)
+	// Unclaim says that nothing is served under the address any more: it falls
+	// silent at once. One that was never claimed is no mistake.
+	Unclaim(address netip.Addr)
+	// SetPeers tells the addresses of all nodes by name, this one included.
+	SetPeers(peers map[string][]netip.Addr)
+	// Synced says that all claims have been made once, so that announcing may
+	// begin. It is called once.
+	Synced()
+}

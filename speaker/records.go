@@ -1,0 +1,101 @@
+package speaker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/berth-lb/berth/announce"
+)
+
+// eventAssigned is the reason of the event when an address comes to this node,
+// as users and tools of MetalLB look for it.
+const eventAssigned = "nodeAssigned"
+
+// keepRecords has the records of a Service say what has been decided, as far as
+// that is for this node to say. svc is nil where it is gone, or has no address.
+func (s *Speaker) keepRecords(service types.NamespacedName, svc *corev1.Service, decisions []announce.Layer2, records map[string]*stored, unfit bool) (wait time.Duration) {
+	var wanted []string
+	var announced []netip.Addr
+	for _, d := range decisions {
+		record := announce.Record{Service: service, UID: svc.UID, Address: d.Address}
+		name := record.Name()
+		wanted = append(wanted, name)
+		w, delay := s.wish(record, d, records[name], unfit)
+		if _, held := s.announcing(d.Address); held {
+			announced = append(announced, d.Address)
+		}
+		s.tell(svc, name, records[name], w)
+		delete(s.taking[d.Address], service)
+		wait = soonest(wait, s.ledger.settle(records[name], w, delay))
+	}
+	s.gauge.set(service, announced)
+	for name, r := range records {
+		if !slices.Contains(wanted, name) {
+			delete(s.told, name)
+			s.discard(name, r)
+		}
+	}
+	return wait
+}
+
+// discard has a record deleted whose Service, or whose address, is gone.
+func (s *Speaker) discard(name string, r *stored) {
+	w := wish{purpose: leaveIt}
+	place, ok := rank(s.Node, name, r.node(), s.speakers)
+	if ok {
+		w.purpose = dropIt
+	}
+	if w.record = r.known(); w.record.UID != "" {
+		s.ledger.settle(r, w, time.Duration(place)*writerDelay)
+	}
+}
+
+// wish is what this node wants of the record about one address, and how long it
+// leaves it to others to write that.
+func (s *Speaker) wish(record announce.Record, d announce.Layer2, has *stored, unfit bool) (w wish, delay time.Duration) {
+	claim, _ := s.book.claim(d.Address)
+	_, held := s.announcing(d.Address)
+	w.record = record
+	switch {
+	case len(claim.Order) == 0:
+		w.record.Reason, w.record.Message = d.Reason, d.Message
+		place, ok := rank(s.Node, record.Name(), has.node(), s.speakers)
+		if ok {
+			w.purpose = sayWhyNot
+		}
+		return w, time.Duration(place) * writerDelay
+	case held && unfit && !slices.Contains(claim.Order, s.Node):
+		w.purpose, w.record.Node = sayNext, claim.Order[0]
+	case held && slices.Contains(claim.Order, s.Node):
+		w.purpose, w.record.Node = sayHeld, s.Node
+		w.taking = s.taking[d.Address][record.Service]
+	}
+	return w, 0
+}
+
+// tell sends an event when an address has come to this node. One that a record
+// gave to it before this process began is no news.
+func (s *Speaker) tell(svc *corev1.Service, name string, has *stored, w wish) {
+	switch {
+	case !s.started && has.node() == s.Node:
+		s.told[name] = true
+	case w.purpose != sayHeld && has.node() != s.Node:
+		delete(s.told, name)
+	}
+	if w.purpose != sayHeld || !w.taking || s.told[name] {
+		return
+	}
+	s.told[name] = true
+	interfaces, _ := s.announcing(w.record.Address)
+	message := fmt.Sprintf("announcing from node %q with protocol %q", s.Node, "layer2")
+	if len(interfaces) > 0 {
+		message += " on " + strings.Join(interfaces, ", ")
+	}
+	s.Events.Event(svc, corev1.EventTypeNormal, eventAssigned, message)
+}

@@ -1,0 +1,180 @@
+// Package speaker is the Kubernetes side of a node: it watches what is to be
+// announced, asks announce what this node's part in it is, has layer 2 do it,
+// and reports what came of it.
+package speaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/announce"
+)
+
+// Options are what a Speaker works with.
+type Options struct {
+	// Node is the name of the node that it runs on, Namespace that of the
+	// installation.
+	Node, Namespace string
+	// KubeProxyHealthPort is where kube-proxy answers for its node. With 0 no
+	// health check is asked, that of no Service either.
+	KubeProxyHealthPort int32
+	Layer2              Layer2
+	// Cache is trimmed by CacheByObject and has the indexes of SetupWithManager.
+	Cache client.Reader
+	// Live bypasses all caches; Client writes.
+	Live   client.Reader
+	Client client.Client
+	Events EventRecorder
+	Log    logr.Logger
+}
+
+// EventRecorder tells users what changed; client-go's recorders are one.
+type EventRecorder interface {
+	Event(object runtime.Object, eventtype, reason, message string)
+}
+
+// Speaker decides for one node. What is not behind the lock belongs to the one
+// worker that does its tasks.
+type Speaker struct {
+	Options
+	asker   *asker
+	gate    *gate
+	ledger  *ledger
+	outbox  *outbox
+	waker   waker
+	report  report
+	gauge   gauge
+	started bool
+	ready   atomic.Bool // what started is, for others
+
+	view      *announce.View
+	closed    bool // as compiled into the view
+	speakers  []peer
+	addresses map[string][]netip.Addr
+	compiled  time.Time
+	book      *book
+	// taking are the Services on whose record it has yet to be said that this
+	// node has just begun to announce the address.
+	taking map[netip.Addr]map[types.NamespacedName]bool
+	// told are the records of which it is known that they name this node.
+	told map[string]bool
+	// held is what was last worked on of heard.
+	held map[netip.Addr]bool
+
+	mu sync.Mutex
+	// heard is where layer 2 announces which address.
+	heard map[netip.Addr][]string
+	// interfaces are those that can announce; known is closed when layer 2 has
+	// told them.
+	interfaces []string
+	known      chan struct{}
+}
+
+// New returns a Speaker that has yet to be set up with a manager.
+func New(o Options) *Speaker {
+	s := &Speaker{
+		Options: o,
+		asker:   newAsker(),
+		book:    newBook(),
+		taking:  map[netip.Addr]map[types.NamespacedName]bool{},
+		told:    map[string]bool{},
+		held:    map[netip.Addr]bool{},
+		heard:   map[netip.Addr][]string{},
+		known:   make(chan struct{}),
+	}
+	s.gate = newGate(s.asker.ask, s.asker.forget, s.answered)
+	s.ledger = newLedger(o.Node, o.Namespace)
+	s.ledger.cache, s.ledger.live, s.ledger.client = o.Cache, o.Live, o.Client
+	s.ledger.interfaces = func(address netip.Addr) []string { names, _ := s.announcing(address); return names }
+	s.outbox = newOutbox(o.Log, s.send)
+	s.ledger.outbox = s.outbox
+	return s
+}
+
+// Held says that this node began, or ceased, to announce the address, and on
+// which interfaces. It returns at once.
+func (s *Speaker) Held(address netip.Addr, held bool, interfaces []string) {
+	s.mu.Lock()
+	if held {
+		s.heard[address] = interfaces
+	} else {
+		delete(s.heard, address)
+	}
+	s.mu.Unlock()
+	s.waker.wake(task{subject: anAddress, address: address})
+}
+
+// Interfaces says which interfaces of this node can announce, sorted. It
+// returns at once.
+func (s *Speaker) Interfaces(names []string) {
+	s.mu.Lock()
+	s.interfaces = names
+	select {
+	case <-s.known:
+	default:
+		close(s.known)
+	}
+	s.mu.Unlock()
+	s.waker.wake(task{subject: theConfiguration})
+}
+
+// answered is told by the gate.
+func (s *Speaker) answered(whose types.NamespacedName) {
+	if whose == wholeNode {
+		s.waker.wake(task{subject: ownReport})
+		return
+	}
+	s.waker.wake(task{subject: aService, service: whose})
+}
+
+// announcing says whether layer 2 announces the address, and where.
+func (s *Speaker) announcing(address netip.Addr) (interfaces []string, held bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	interfaces, held = s.heard[address]
+	return interfaces, held
+}
+
+// Ready is a readiness check: it fails until announcing may begin.
+func (s *Speaker) Ready(*http.Request) error {
+	if !s.ready.Load() {
+		return errors.New("not all claims have been made yet")
+	}
+	return nil
+}
+
+// send is the outbox's.
+func (s *Speaker) send(ctx context.Context, l letter) (time.Duration, error) {
+	switch l.subject {
+	case aRecord:
+		return s.ledger.write(ctx, l)
+	case aStatus:
+		return 0, s.ledger.writeStatus(ctx, l)
+	case ownState:
+		return 0, s.writeState(ctx)
+	}
+	return 0, fmt.Errorf("no letter %v", l)
+}
+
+// addressesOf returns the addresses in the status of svc.
+func addressesOf(svc *corev1.Service) []netip.Addr {
+	var all []netip.Addr
+	for _, in := range svc.Status.LoadBalancer.Ingress {
+		if address, err := netip.ParseAddr(in.IP); err == nil {
+			all = append(all, address.Unmap())
+		}
+	}
+	return all
+}

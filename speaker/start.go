@@ -1,0 +1,159 @@
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	metallb "go.universe.tf/metallb/api/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/announce"
+	"github.com/berth-lb/berth/trafficpolicy"
+)
+
+// start makes the claims that the caches ask for, all of which are filled, and
+// then lets layer 2 begin. Nothing can be announced before: it would be by
+// halves.
+func (s *Speaker) start(ctx context.Context) error {
+	select {
+	case <-s.known:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	// The first compilation tells where health checks are to be asked, the
+	// second one knows what kube-proxy answers.
+	if err := s.compile(ctx); err != nil {
+		return err
+	}
+	if s.KubeProxyHealthPort != 0 {
+		s.gate.watch(wholeNode, s.KubeProxyHealthPort)
+	}
+	if err := s.gate.settle(ctx); err != nil {
+		return err
+	}
+	if err := s.compile(ctx); err != nil {
+		return err
+	}
+	services, err := s.concerned(ctx)
+	if err != nil {
+		return err
+	}
+	// The first pass finds out which health checks matter, and the second one
+	// has their answers.
+	for range 2 {
+		for _, service := range services {
+			wait, err := s.decide(ctx, service)
+			if err != nil {
+				return err
+			}
+			s.waker.wakeAfter(task{subject: aService, service: service}, wait)
+		}
+		if err := s.gate.settle(ctx); err != nil {
+			return err
+		}
+	}
+	s.Layer2.Synced()
+	s.ready.Store(true)
+	s.Log.Info("Announcing may begin", "services", len(s.book.services), "addresses", len(s.book.addresses))
+	return nil
+}
+
+// concerned returns the Services that have addresses, and those that have
+// records, be they gone.
+func (s *Speaker) concerned(ctx context.Context) ([]types.NamespacedName, error) {
+	var services corev1.ServiceList
+	if err := s.Cache.List(ctx, &services); err != nil {
+		return nil, fmt.Errorf("listing Services: %w", err)
+	}
+	var records metallb.ServiceL2StatusList
+	if err := s.Cache.List(ctx, &records, client.InNamespace(s.Namespace)); err != nil {
+		return nil, fmt.Errorf("listing ServiceL2Statuses: %w", err)
+	}
+	all := map[types.NamespacedName]bool{}
+	for i := range services.Items {
+		if svc := &services.Items[i]; len(addressesOf(svc)) > 0 {
+			all[client.ObjectKeyFromObject(svc)] = true
+		}
+	}
+	for i := range records.Items {
+		if r, ok := announce.RecordOf(&records.Items[i]); ok {
+			all[r.Service] = true
+		}
+	}
+	names := make([]types.NamespacedName, 0, len(all))
+	for name := range maps.Keys(all) {
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// configure takes over the configuration as it is now, and has all Services
+// looked at again, behind what is fresh.
+func (s *Speaker) configure(ctx context.Context) error {
+	if err := s.compile(ctx); err != nil {
+		return err
+	}
+	services, err := s.concerned(ctx)
+	if err != nil {
+		return err
+	}
+	s.waker.wakeLater(services)
+	return nil
+}
+
+// compile reads the configuration, and reports what came of it.
+func (s *Speaker) compile(ctx context.Context) error {
+	answer := s.kubeProxyAnswer()
+	report := announce.SpeakerReport{Closed: answer == trafficpolicy.Unhealthy, Interfaces: s.usable()}
+	c, err := readConfiguration(ctx, s.Cache, s.Namespace, s.Node, report)
+	if err != nil {
+		return err
+	}
+	view, problems := announce.Compile(c.Config)
+	s.view, s.closed, s.speakers, s.compiled = view, report.Closed, c.speakers, time.Now()
+	if !sameAddresses(s.addresses, c.addresses) {
+		s.addresses = c.addresses
+		s.Layer2.SetPeers(maps.Clone(c.addresses))
+	}
+	own := c.addresses[s.Node]
+	s.asker.hosts.Store(&own)
+	if c.own == nil {
+		s.Log.Info("There is no Node of that name, so nothing is announced from here", "node", s.Node)
+	}
+	s.report.set(report, problems, c.own)
+	return s.reviewReport(ctx)
+}
+
+// reviewReport has this node's report written if the API server has another
+// one, and the configuration read anew where kube-proxy's answer changes it.
+func (s *Speaker) reviewReport(ctx context.Context) error {
+	answer := s.kubeProxyAnswer()
+	if s.closed != (answer == trafficpolicy.Unhealthy) {
+		return s.configure(ctx)
+	}
+	s.report.answered(answer)
+	differs, err := s.reportDiffers(ctx)
+	if err != nil || !differs {
+		return err
+	}
+	s.outbox.post(letter{subject: ownState, name: stateName(s.Node)}, 0)
+	return nil
+}
+
+// usable are the interfaces that can announce. Commas part them in the report.
+func (s *Speaker) usable() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, name := range s.interfaces {
+		if !strings.Contains(name, ",") {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,247 @@
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	metallb "go.universe.tf/metallb/api/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/berth-lb/berth/announce"
+)
+
+// What EndpointSlices and ServiceL2Statuses are indexed by.
+const (
+	sliceServiceField  = "service"
+	recordServiceField = "service"
+)
+
+// syncTimeout is how long a start waits for the API server: it has nothing
+// better to do.
+const syncTimeout = 24 * time.Hour
+
+// taskSubject is what a task is about.
+type taskSubject int
+
+const (
+	theConfiguration taskSubject = iota
+	aService
+	anAddress
+	ownReport
+)
+
+func (s taskSubject) String() string {
+	return []string{"configuration", "service", "address", "report"}[s]
+}
+
+// task is something to be looked at again.
+type task struct {
+	subject taskSubject
+	service types.NamespacedName
+	address netip.Addr
+}
+
+type queue = workqueue.TypedRateLimitingInterface[task]
+
+// waker is the way into the queue for whoever is no watch. Until the queue
+// exists it forgets what it is told: a start looks at everything.
+type waker struct{ queue atomic.Pointer[queue] }
+
+func (w *waker) start(_ context.Context, q queue) error {
+	w.queue.Store(&q)
+	q.Add(task{subject: theConfiguration})
+	return nil
+}
+
+func (w *waker) wake(t task) {
+	if q := w.queue.Load(); q != nil {
+		(*q).Add(t)
+	}
+}
+
+// wakeAfter has t done after wait, if that is not zero.
+func (w *waker) wakeAfter(t task, wait time.Duration) {
+	if q := w.queue.Load(); q != nil && wait > 0 {
+		(*q).AddAfter(t, wait)
+	}
+}
+
+// wakeLater has Services looked at behind all that is fresh.
+func (w *waker) wakeLater(services []types.NamespacedName) {
+	q := w.queue.Load()
+	if q == nil {
+		return
+	}
+	tasks := make([]task, len(services))
+	for i, service := range services {
+		tasks[i] = task{subject: aService, service: service}
+	}
+	if pq, ok := (*q).(priorityqueue.PriorityQueue[task]); ok {
+		pq.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(canWait)}, tasks...)
+		return
+	}
+	for _, t := range tasks {
+		(*q).Add(t)
+	}
+}
+
+// SetupWithManager has mgr run the speaker.
+func (s *Speaker) SetupWithManager(ctx context.Context, mgr manager.Manager) error {
+	for object, index := range indexes {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, object, index.field, index.of); err != nil {
+			return fmt.Errorf("indexing %T: %w", object, err)
+		}
+	}
+	c, err := controller.NewTyped("speaker", mgr, controller.TypedOptions[task]{
+		Reconciler: s,
+		// One worker, so that what it keeps needs no locks. A decision takes
+		// microseconds, and nothing in its way waits for anything.
+		MaxConcurrentReconciles: 1,
+		CacheSyncTimeout:        syncTimeout,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[task](minRetry, maxRetry),
+		LogConstructor: func(t *task) logr.Logger {
+			if t == nil {
+				return s.Log
+			}
+			return s.Log.WithValues("about", t.subject.String(), "service", t.service.String())
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("making the controller of the speaker: %w", err)
+	}
+	for _, source := range s.sources(mgr.GetCache()) {
+		if err := c.Watch(source); err != nil {
+			return fmt.Errorf("watching for the speaker: %w", err)
+		}
+	}
+	for _, run := range []manager.RunnableFunc{s.gate.run, s.outbox.run} {
+		if err := mgr.Add(run); err != nil {
+			return fmt.Errorf("setting up the speaker: %w", err)
+		}
+	}
+	return nil
+}
+
+// indexes have the cache find what belongs to a Service.
+var indexes = map[client.Object]struct {
+	field string
+	of    client.IndexerFunc
+}{
+	&discoveryv1.EndpointSlice{}: {sliceServiceField, func(o client.Object) []string {
+		return []string{o.GetLabels()[discoveryv1.LabelServiceName]}
+	}},
+	&metallb.ServiceL2Status{}: {recordServiceField, func(o client.Object) []string {
+		return []string{o.GetAnnotations()[announce.AnnotationService]}
+	}},
+}
+
+func (s *Speaker) sources(c cache.Cache) []source.TypedSource[task] {
+	return []source.TypedSource[task]{
+		source.TypedFunc[task](s.waker.start),
+		source.TypedKind(c, &corev1.Service{}, on(serviceTask, nil)),
+		source.TypedKind(c, &discoveryv1.EndpointSlice{}, on(sliceTask, nil)),
+		source.TypedKind(c, &metallb.ServiceL2Status{}, on(recordTask, recordChanged)),
+		source.TypedKind(c, &corev1.Node{}, on(configurationTask[*corev1.Node], nodeChanged)),
+		source.TypedKind(c, &metallb.IPAddressPool{}, on(configurationTask[*metallb.IPAddressPool], poolChanged)),
+		source.TypedKind(c, &metallb.L2Advertisement{}, on(configurationTask[*metallb.L2Advertisement], advertisementChanged)),
+		source.TypedKind(c, &metallb.ConfigurationState{}, on(s.stateTask, s.stateChanged)),
+	}
+}
+
+// on queues the task that an object brings when it comes, goes or changes. What
+// the first list holds brings none: a start looks at everything.
+func on[T client.Object](about func(T) task, changed func(before, after T) bool) handler.TypedEventHandler[T, task] {
+	return handler.TypedFuncs[T, task]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[T], q queue) {
+			if !e.IsInInitialList {
+				q.Add(about(e.Object))
+			}
+		},
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[T], q queue) {
+			if e.ObjectOld.GetResourceVersion() == e.ObjectNew.GetResourceVersion() || changed != nil && !changed(e.ObjectOld, e.ObjectNew) {
+				return
+			}
+			before, after := about(e.ObjectOld), about(e.ObjectNew)
+			if q.Add(after); before != after {
+				q.Add(before)
+			}
+		},
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[T], q queue) { q.Add(about(e.Object)) },
+	}
+}
+
+func configurationTask[T client.Object](T) task { return task{subject: theConfiguration} }
+
+func serviceTask(svc *corev1.Service) task {
+	return task{subject: aService, service: client.ObjectKeyFromObject(svc)}
+}
+
+func sliceTask(slice *discoveryv1.EndpointSlice) task {
+	return task{subject: aService, service: types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}}
+}
+
+func recordTask(o *metallb.ServiceL2Status) task {
+	namespace, name, _ := strings.Cut(o.Annotations[announce.AnnotationService], "/")
+	return task{subject: aService, service: types.NamespacedName{Namespace: namespace, Name: name}}
+}
+
+// recordChanged passes over writes to the status.
+func recordChanged(before, after *metallb.ServiceL2Status) bool {
+	return !maps.Equal(before.Annotations, after.Annotations)
+}
+
+// poolChanged passes over counts of addresses.
+func poolChanged(before, after *metallb.IPAddressPool) bool {
+	return before.UID != after.UID || before.Generation != after.Generation || !maps.Equal(before.Labels, after.Labels)
+}
+
+func advertisementChanged(before, after *metallb.L2Advertisement) bool {
+	return before.UID != after.UID || before.Generation != after.Generation
+}
+
+// stateTask looks at our own state only to see whether it is as we want it.
+func (s *Speaker) stateTask(o *metallb.ConfigurationState) task {
+	if o.Name == stateName(s.Node) {
+		return task{subject: ownReport}
+	}
+	return task{subject: theConfiguration}
+}
+
+// stateChanged passes over the statuses of others. Our own is looked at in
+// case that somebody else wrote it.
+func (s *Speaker) stateChanged(before, after *metallb.ConfigurationState) bool {
+	return after.Name == stateName(s.Node) || !sameReport(before, after)
+}
+
+// endpointSlices returns those of a Service.
+func (s *Speaker) endpointSlices(ctx context.Context, service types.NamespacedName) ([]*discoveryv1.EndpointSlice, error) {
+	var list discoveryv1.EndpointSliceList
+	if err := s.Cache.List(ctx, &list, client.InNamespace(service.Namespace), client.MatchingFields{sliceServiceField: service.Name}); err != nil {
+		return nil, fmt.Errorf("listing EndpointSlices of Service %s: %w", service, err)
+	}
+	all := pointers(list.Items)
+	slices.SortFunc(all, func(a, b *discoveryv1.EndpointSlice) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+var _ reconcile.TypedReconciler[task] = (*Speaker)(nil)

@@ -1,0 +1,247 @@
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/berth-lb/berth/announce"
+	"github.com/berth-lb/berth/trafficpolicy"
+)
+
+// compilePace is how far apart two compilations are at least: when the power of
+// a row of racks goes, so do many nodes.
+const compilePace = 100 * time.Millisecond
+
+// Reconcile does one task.
+func (s *Speaker) Reconcile(ctx context.Context, t task) (reconcile.Result, error) {
+	if !s.started {
+		if err := s.start(ctx); err != nil {
+			return s.result(ctx, 0, err)
+		}
+		s.started = true
+	}
+	switch t.subject {
+	case theConfiguration:
+		if wait := time.Until(s.compiled.Add(compilePace)); wait > 0 {
+			return reconcile.Result{RequeueAfter: wait}, nil
+		}
+		return s.result(ctx, 0, s.configure(ctx))
+	case ownReport:
+		return s.result(ctx, 0, s.reviewReport(ctx))
+	case anAddress:
+		wait, err := s.turned(ctx, t.address)
+		return s.result(ctx, wait, err)
+	}
+	wait, err := s.decide(ctx, t.service)
+	return s.result(ctx, wait, err)
+}
+
+func (s *Speaker) result(ctx context.Context, wait time.Duration, err error) (reconcile.Result, error) {
+	if ctx.Err() != nil {
+		return reconcile.Result{}, nil // the process stops
+	}
+	return reconcile.Result{RequeueAfter: wait}, err
+}
+
+// decide brings one Service, or what is left of one, to where it should be.
+// wait is when to look again, zero for no need.
+func (s *Speaker) decide(ctx context.Context, service types.NamespacedName) (wait time.Duration, err error) {
+	svc, err := s.service(ctx, service)
+	if err != nil {
+		return 0, err
+	}
+	records, err := s.ledger.of(ctx, service)
+	if err != nil {
+		return 0, err
+	}
+	if svc == nil {
+		s.gate.forget(service)
+		s.pass(s.book.set(service, nil, nil))
+		s.gauge.set(service, nil)
+		return s.keepRecords(service, nil, nil, records, false), nil
+	}
+	in := announce.Input{Service: svc}
+	if in.EndpointSlices, err = s.endpointSlices(ctx, service); err != nil {
+		return 0, err
+	}
+	if in.Owners, err = s.owners(ctx, svc, records); err != nil {
+		return 0, err
+	}
+	decisions, unfit, known := s.judge(service, in)
+	if !known {
+		return 0, nil // the answer brings the Service back
+	}
+	decisions = slices.DeleteFunc(decisions, func(d announce.Layer2) bool { return d.Pool == "" })
+	s.wakeSharers(service, in.Owners)
+	s.pass(s.book.set(service, decisions, in.Owners))
+	s.waker.wakeLater(s.book.behind(service))
+	return s.keepRecords(service, svc, decisions, records, unfit), nil
+}
+
+// service returns the Service if it is one that has addresses, else nil.
+func (s *Speaker) service(ctx context.Context, name types.NamespacedName) (*corev1.Service, error) {
+	svc := &corev1.Service{}
+	err := s.Cache.Get(ctx, name, svc)
+	if apierrors.IsNotFound(err) || err == nil && len(addressesOf(svc)) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading Service %s: %w", name, err)
+	}
+	return svc, nil
+}
+
+// judge decides what the Service asks of the nodes, this one's health check
+// included. unfit is set where this node would come first but for the check,
+// which no other node knows the answer of. known is false until there is one.
+func (s *Speaker) judge(service types.NamespacedName, in announce.Input) (decisions []announce.Layer2, unfit, known bool) {
+	if in.Service.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
+		s.gate.forget(service)
+		if s.closed {
+			in.Health = trafficpolicy.Unhealthy
+		}
+		return s.view.Layer2(in), false, true
+	}
+	decisions = s.view.Layer2(in)
+	check, err := trafficpolicy.HealthCheckOf(in.Service, s.KubeProxyHealthPort)
+	if err != nil || s.KubeProxyHealthPort == 0 || !s.first(decisions) {
+		s.gate.forget(service)
+		return decisions, false, true
+	}
+	answer, known := s.gate.watch(service, check.Port)
+	if answer != trafficpolicy.Unhealthy {
+		return decisions, false, known
+	}
+	in.Health = answer
+	return s.view.Layer2(in), true, true
+}
+
+// first says whether this node comes first for any of the addresses, or
+// announces it.
+func (s *Speaker) first(decisions []announce.Layer2) bool {
+	return slices.ContainsFunc(decisions, func(d announce.Layer2) bool {
+		_, held := s.announcing(d.Address)
+		return len(d.Candidates) > 0 && d.Candidates[0] == s.Node || held && slices.Contains(d.Candidates, s.Node)
+	})
+}
+
+// owners returns who is on record for each address of svc: where Services that
+// share one disagree, what was written last counts.
+func (s *Speaker) owners(ctx context.Context, svc *corev1.Service, own map[string]*stored) (map[netip.Addr]string, error) {
+	service := types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name}
+	all := map[netip.Addr]string{}
+	for _, address := range addressesOf(svc) {
+		latest := latestOf(address, own, nil)
+		for _, sharer := range s.book.sharers(address) {
+			if sharer == service {
+				continue
+			}
+			records, err := s.ledger.of(ctx, sharer)
+			if err != nil {
+				return nil, err
+			}
+			latest = latestOf(address, records, latest)
+		}
+		if latest != nil {
+			all[address] = latest.node()
+		}
+	}
+	return all, nil
+}
+
+// latestOf returns the one of latest and of records that names a node for the
+// address and is the newest. What this node has yet to write is newer than all
+// that is written.
+func latestOf(address netip.Addr, records map[string]*stored, latest *stored) *stored {
+	for _, r := range records {
+		if r.node() != "" && r.address() == address && (latest == nil || r.after(latest)) {
+			latest = r
+		}
+	}
+	return latest
+}
+
+// address is the one that node is about.
+func (s *stored) address() netip.Addr {
+	if s.pending != nil {
+		return s.pending.record.Address
+	}
+	return s.record.Address
+}
+
+func (s *stored) after(other *stored) bool {
+	if (s.pending != nil) != (other.pending != nil) {
+		return s.pending != nil
+	}
+	order, err := resourceversion.CompareResourceVersion(s.version, other.version)
+	return err == nil && order > 0
+}
+
+// wakeSharers has the other Services on an address looked at when it has
+// another owner: the order is theirs too.
+func (s *Speaker) wakeSharers(service types.NamespacedName, owners map[netip.Addr]string) {
+	for address, owner := range owners {
+		if s.book.recorded(address) == owner {
+			continue
+		}
+		for _, sharer := range s.book.sharers(address) {
+			if sharer != service {
+				s.waker.wake(task{subject: aService, service: sharer})
+			}
+		}
+	}
+}
+
+// pass tells layer 2 what changed.
+func (s *Speaker) pass(changed []netip.Addr) {
+	for _, address := range changed {
+		if claim, ok := s.book.claim(address); ok {
+			claim.Order, claim.Interfaces = slices.Clone(claim.Order), slices.Clone(claim.Interfaces)
+			s.Layer2.Claim(address, claim)
+		} else {
+			s.Layer2.Unclaim(address)
+		}
+	}
+}
+
+// turned looks at an address that this node began or ceased to announce.
+func (s *Speaker) turned(ctx context.Context, address netip.Addr) (wait time.Duration, err error) {
+	sharers := s.book.sharers(address)
+	_, held := s.announcing(address)
+	switch {
+	case !held:
+		delete(s.taking, address)
+		delete(s.held, address)
+	case !s.held[address]:
+		s.held[address] = true
+		s.taking[address] = map[types.NamespacedName]bool{}
+		for _, service := range sharers {
+			s.taking[address][service] = true
+		}
+	}
+	for _, service := range sharers {
+		again, err := s.decide(ctx, service)
+		if err != nil {
+			return 0, err
+		}
+		wait = soonest(wait, again)
+	}
+	return wait, nil
+}
+
+// soonest returns the shorter of two waits, of which zero is none.
+func soonest(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,488 @@
+package speaker
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/go-logr/logr"
+	metallb "go.universe.tf/metallb/api/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+
+	"github.com/berth-lb/berth/announce"
+	"github.com/berth-lb/berth/trafficpolicy"
+)
+
+const testNamespace = "berth-system"
+
+// world is an API server with speakers that see at once what is in it. It lives
+// in a bubble of synctest.
+type world struct {
+	*testing.T
+	api      client.WithWatch
+	speakers map[string]*testSpeaker
+	// away is set while the API server refuses to be written to.
+	away bool
+	mu   sync.Mutex
+	// writes are those of speakers, as "verb kind name".
+	writes []string
+}
+
+// testSpeaker is a speaker with its worker and a layer 2 that does what it is
+// told by the test.
+type testSpeaker struct {
+	*Speaker
+	*fakeLayer2
+	queue  priorityqueue.PriorityQueue[task]
+	events *fakeEvents
+	health *fakeHealth
+	stop   func()
+}
+
+func newWorld(t *testing.T, objects ...client.Object) *world {
+	w := &world{T: t, speakers: map[string]*testSpeaker{}}
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	if err := metallb.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	builder := fake.NewClientBuilder().WithScheme(scheme).
+		WithObjects(objects...).
+		WithStatusSubresource(&metallb.ServiceL2Status{}, &metallb.ConfigurationState{}, &corev1.Service{}).
+		WithInterceptorFuncs(w.interceptors())
+	for object, index := range indexes {
+		builder = builder.WithIndex(object, index.field, index.of)
+	}
+	w.api = builder.Build()
+	return w
+}
+
+// start runs a speaker on the node until the test ends, or it is stopped.
+func (w *world) start(node string) *testSpeaker {
+	w.Helper()
+	s := w.startBlind(node)
+	s.Speaker.Interfaces([]string{"eth0"})
+	synctest.Wait()
+	return s
+}
+
+// startBlind runs a speaker whose layer 2 has not told of interfaces yet.
+func (w *world) startBlind(node string) *testSpeaker {
+	w.Helper()
+	ctx, cancel := context.WithCancel(w.Context())
+	s := &testSpeaker{fakeLayer2: &fakeLayer2{claims: map[netip.Addr]Claim{}}, events: &fakeEvents{}, health: newFakeHealth()}
+	s.Speaker = New(Options{
+		Node: node, Namespace: testNamespace, KubeProxyHealthPort: trafficpolicy.KubeProxyHealthPort,
+		Layer2: s.fakeLayer2, Cache: w.api, Live: w.api, Client: w.api, Events: s.events, Log: logr.Discard(),
+	})
+	s.gate.ask = s.health.ask
+	s.queue = priorityqueue.New[task]("test", func(o *priorityqueue.Opts[task]) {
+		o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[task](minRetry, maxRetry)
+	})
+	var all sync.WaitGroup
+	all.Go(func() { _ = s.gate.run(ctx) })
+	all.Go(func() { _ = s.outbox.run(ctx) })
+	all.Go(func() { s.work(w, ctx) })
+	_ = s.waker.start(ctx, s.queue)
+	stopped := false
+	s.stop = func() {
+		if !stopped {
+			stopped = true
+			cancel()
+			s.queue.ShutDown()
+			all.Wait()
+			w.mu.Lock()
+			delete(w.speakers, node)
+			w.mu.Unlock()
+		}
+	}
+	w.Cleanup(s.stop)
+	w.mu.Lock()
+	w.speakers[node] = s
+	w.mu.Unlock()
+	synctest.Wait()
+	return s
+}
+
+func (s *testSpeaker) work(w *world, ctx context.Context) {
+	for {
+		t, priority, shutdown := s.queue.GetWithPriority()
+		if shutdown {
+			return
+		}
+		result, err := s.Reconcile(ctx, t)
+		switch {
+		case err != nil:
+			w.Logf("%s: %v: %v", s.Node, t, err)
+			s.queue.AddRateLimited(t)
+		case result.RequeueAfter > 0:
+			s.queue.AddWithOpts(priorityqueue.AddOpts{After: result.RequeueAfter, Priority: &priority}, t)
+		}
+		s.queue.Done(t)
+	}
+}
+
+// begins and ceases are what layer 2 tells.
+func (s *testSpeaker) begins(address string) {
+	s.Held(netip.MustParseAddr(address), true, []string{"eth0"})
+	synctest.Wait()
+}
+
+func (s *testSpeaker) ceases(address string) {
+	s.Held(netip.MustParseAddr(address), false, nil)
+	synctest.Wait()
+}
+
+// saw brings an object to all speakers, as watches would.
+func (w *world) saw(o client.Object) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.speakers {
+		switch o := o.(type) {
+		case *corev1.Service:
+			s.queue.Add(serviceTask(o))
+		case *discoveryv1.EndpointSlice:
+			s.queue.Add(sliceTask(o))
+		case *metallb.ServiceL2Status:
+			s.queue.Add(recordTask(o))
+		case *metallb.ConfigurationState:
+			s.queue.Add(s.stateTask(o))
+		default:
+			s.queue.Add(task{subject: theConfiguration})
+		}
+	}
+}
+
+// put has the user create or change an object.
+func (w *world) put(o client.Object) {
+	w.Helper()
+	o = o.DeepCopyObject().(client.Object)
+	old := o.DeepCopyObject().(client.Object)
+	err := w.api.Get(w.Context(), client.ObjectKeyFromObject(o), old)
+	if apierrors.IsNotFound(err) {
+		err = w.api.Create(context.WithValue(w.Context(), byUser{}, true), o)
+	} else if err == nil {
+		o.SetResourceVersion(old.GetResourceVersion())
+		err = w.api.Update(context.WithValue(w.Context(), byUser{}, true), o)
+		if svc, ok := o.(*corev1.Service); ok && err == nil {
+			err = w.api.Status().Update(context.WithValue(w.Context(), byUser{}, true), svc)
+		}
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.saw(o)
+	synctest.Wait()
+}
+
+// remove has the user delete an object.
+func (w *world) remove(o client.Object) {
+	w.Helper()
+	if err := w.api.Delete(context.WithValue(w.Context(), byUser{}, true), o.DeepCopyObject().(client.Object)); err != nil {
+		w.Fatal(err)
+	}
+	w.saw(o)
+	synctest.Wait()
+}
+
+// byUser marks what is not written by a speaker.
+type byUser struct{}
+
+func (w *world) interceptors() interceptor.Funcs {
+	wrote := func(ctx context.Context, verb string, o client.Object, write func() error) error {
+		if ctx.Value(byUser{}) != nil {
+			return write()
+		}
+		w.mu.Lock()
+		away := w.away
+		w.mu.Unlock()
+		if away {
+			return apierrors.NewServiceUnavailable("away")
+		}
+		if err := write(); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.writes = append(w.writes, fmt.Sprintf("%s %s %s", verb, strings.TrimPrefix(fmt.Sprintf("%T", o), "*v1beta1."), o.GetName()))
+		w.mu.Unlock()
+		w.saw(o)
+		return nil
+	}
+	return interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			return wrote(ctx, "create", o, func() error { return c.Create(ctx, o, opts...) })
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			return wrote(ctx, "patch", o, func() error { return c.Patch(ctx, o, p, opts...) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+			return wrote(ctx, "delete", o, func() error { return c.Delete(ctx, o, opts...) })
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			return wrote(ctx, sub, o, func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
+		},
+	}
+}
+
+// counted returns what speakers wrote about records since it was last asked.
+func (w *world) counted() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var about []string
+	for _, write := range w.writes {
+		if strings.Contains(write, " ServiceL2Status ") {
+			about = append(about, write)
+		}
+	}
+	w.writes = nil
+	return about
+}
+
+func (w *world) setAway(away bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.away = away
+}
+
+// record returns the one of a Service and address, nil if there is none.
+func (w *world) record(svc *corev1.Service, address string) *announce.Record {
+	w.Helper()
+	o := &metallb.ServiceL2Status{}
+	name := announce.Record{UID: svc.UID, Address: netip.MustParseAddr(address)}.Name()
+	err := w.api.Get(w.Context(), client.ObjectKey{Namespace: testNamespace, Name: name}, o)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	r, ok := announce.RecordOf(o)
+	if err != nil || !ok {
+		w.Fatalf("%v, %+v", err, o)
+	}
+	return &r
+}
+
+// wantNode checks who is on record.
+func (w *world) wantNode(svc *corev1.Service, address, node string) {
+	w.Helper()
+	if r := w.record(svc, address); r == nil || r.Node != node {
+		w.Errorf("on record for %s is %+v, want node %q", address, r, node)
+	}
+}
+
+// fakeLayer2 remembers what it was told, and is strict about the order.
+type fakeLayer2 struct {
+	mu     sync.Mutex
+	claims map[netip.Addr]Claim
+	peers  map[string][]netip.Addr
+	synced bool
+	// calls counts Claim and Unclaim.
+	calls int
+}
+
+func (f *fakeLayer2) Claim(address netip.Addr, c Claim) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.peers == nil {
+		panic("claimed before the peers were told")
+	}
+	if len(c.Order) > maxOrder {
+		panic("an order that is too long")
+	}
+	if old, ok := f.claims[address]; ok && old.equal(c) {
+		panic(fmt.Sprintf("claimed twice: %v, %+v", address, c))
+	}
+	f.calls++
+	f.claims[address] = c
+}
+
+func (f *fakeLayer2) Unclaim(address netip.Addr) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls++
+	delete(f.claims, address)
+}
+
+func (f *fakeLayer2) SetPeers(peers map[string][]netip.Addr) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.peers = peers
+}
+
+func (f *fakeLayer2) Synced() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.synced {
+		panic("synced twice")
+	}
+	f.synced = true
+}
+
+// claim returns what was claimed, as text: "order; recorded", empty for
+// nothing.
+func (f *fakeLayer2) claim(address string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, ok := f.claims[netip.MustParseAddr(address)]
+	if !ok {
+		return ""
+	}
+	return strings.Join(c.Order, " ") + "; " + c.Recorded
+}
+
+func (f *fakeLayer2) wantClaim(t *world, address, want string) {
+	t.Helper()
+	if got := f.claim(address); got != want {
+		t.Errorf("the claim of %s is %q, want %q", address, got, want)
+	}
+}
+
+// fakeEvents remembers them.
+type fakeEvents struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (f *fakeEvents) Event(o runtime.Object, kind, reason, message string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = append(f.all, fmt.Sprintf("%s %s: %s", o.(client.Object).GetName(), reason, message))
+}
+
+func (f *fakeEvents) take() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.all
+	f.all = nil
+	return all
+}
+
+// fakeHealth answers all checks with 200 unless told otherwise.
+type fakeHealth struct {
+	mu      sync.Mutex
+	answers map[int32]trafficpolicy.Answer
+	asked   map[int32]int
+}
+
+func newFakeHealth() *fakeHealth {
+	return &fakeHealth{answers: map[int32]trafficpolicy.Answer{}, asked: map[int32]int{}}
+}
+
+func (f *fakeHealth) ask(ctx context.Context, port int32) trafficpolicy.Answer {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked[port]++
+	if answer, ok := f.answers[port]; ok {
+		return answer
+	}
+	return trafficpolicy.AnswerOf(http.StatusOK)
+}
+
+func (f *fakeHealth) set(port int32, answer trafficpolicy.Answer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answers[port] = answer
+}
+
+func (f *fakeHealth) count(port int32) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked[port]
+}
+
+// The objects of the stories.
+
+func testNode(name string) *corev1.Node {
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name), Labels: map[string]string{"name": name}}}
+	n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "172.30.0." + fmt.Sprint(10+int(name[len(name)-1]-'a'))}}
+	return n
+}
+
+// reported is the ConfigurationState of a speaker that runs there.
+func reported(node string) *metallb.ConfigurationState {
+	return &metallb.ConfigurationState{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: stateName(node),
+		Labels: labelsOf(node), Annotations: annotationsOf(node, announce.SpeakerReport{Interfaces: []string{"eth0"}})}}
+}
+
+// cluster is nodes with speakers, and a pool that is advertised everywhere, the
+// nodes preferred in the order of their names.
+func cluster(nodes ...string) []client.Object {
+	pool := &metallb.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "public"}}
+	pool.Spec.Addresses = []string{"192.0.2.0/24", "2001:db8::/64"}
+	advertisement := &metallb.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "all"}}
+	all := []client.Object{pool, advertisement}
+	for i, name := range nodes {
+		all = append(all, testNode(name), reported(name))
+		advertisement.Spec.PreferredNodeSelectors = append(advertisement.Spec.PreferredNodeSelectors, preferred(name, int32(100-i)))
+	}
+	return all
+}
+
+func preferred(node string, weight int32) metallb.PreferredNodeSelector {
+	return metallb.PreferredNodeSelector{Weight: weight, Preference: metav1.LabelSelector{MatchLabels: map[string]string{"name": node}}}
+}
+
+func testService(name string, addresses ...string) *corev1.Service {
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("uid-" + name)}}
+	svc.Spec.Type = corev1.ServiceTypeLoadBalancer
+	svc.Spec.Selector = map[string]string{"app": name}
+	for _, a := range addresses {
+		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: a})
+	}
+	return svc
+}
+
+func local(svc *corev1.Service, port int32) *corev1.Service {
+	svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+	svc.Spec.HealthCheckNodePort = port
+	return svc
+}
+
+// endpoints are ready ones of a Service, one on each of the nodes.
+func endpoints(service string, nodes ...string) *discoveryv1.EndpointSlice {
+	slice := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: service + "-1", Labels: map[string]string{discoveryv1.LabelServiceName: service}}}
+	for i, node := range nodes {
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.0.0.%d", i+1)}, NodeName: ptr.To(node)})
+	}
+	return slice
+}
+
+// onRecord is the record as the node wrote it.
+func onRecord(svc *corev1.Service, address, node string) *metallb.ServiceL2Status {
+	r := announce.Record{Service: client.ObjectKeyFromObject(svc), UID: svc.UID, Address: netip.MustParseAddr(address), Node: node}
+	o := &metallb.ServiceL2Status{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: r.Name(), Labels: r.Labels(), Annotations: r.Annotations()}}
+	o.Status = metallb.MetalLBServiceL2Status{Node: node, ServiceName: svc.Name, ServiceNamespace: svc.Namespace, Interfaces: infos([]string{"eth0"})}
+	return o
+}
+
+func equalStrings(t *world, what string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\n got %q\nwant %q", what, got, want)
+	}
+}
+
+// in runs the story in a bubble.
+func in(t *testing.T, story func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, story)
+}
