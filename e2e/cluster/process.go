@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -24,7 +25,32 @@ type Process struct {
 type spec struct {
 	name, dir, log string
 	binary         string
-	args           []string
+	args, env      []string
+	netns          string
+}
+
+// Program is what StartProgram starts.
+type Program struct {
+	// Binary is a path, and Args what follows it.
+	Binary string
+	Args   []string
+	// Env adds to the environment of this process, as KEY=value.
+	Env []string
+	// Log is the file that all it says is added to.
+	Log string
+	// Netns is the path of the network namespace to run in; that of this
+	// process if empty.
+	Netns string
+}
+
+// StartProgram runs a program that needs no control plane, until it exits, is
+// killed, or ctx ends.
+func StartProgram(ctx context.Context, p Program) (*Process, error) {
+	return start(ctx, spec{
+		name: filepath.Base(p.Binary), log: p.Log,
+		binary: p.Binary, args: p.Args, env: p.Env,
+		netns: p.Netns,
+	})
 }
 
 // start runs a program until it exits, is killed, or ctx ends.
@@ -36,6 +62,9 @@ func start(ctx context.Context, s spec) (*Process, error) {
 	cmd := exec.CommandContext(ctx, s.binary, s.args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
 	cmd.SysProcAttr = tied()
+	if len(s.env) > 0 {
+		cmd.Env = append(os.Environ(), s.env...)
+	}
 
 	p := &Process{name: s.name, log: s.log, cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
@@ -45,7 +74,7 @@ func start(ctx context.Context, s spec) (*Process, error) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer log.Close()
-		err := cmd.Start()
+		err := inNetns(s.netns, cmd.Start)
 		started <- err
 		if err == nil {
 			p.err = cmd.Wait()

@@ -1,0 +1,107 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// Client is a machine on the segment that is not of the cluster.
+type Client struct {
+	Station
+}
+
+// Dial connects from the station to an address, not to a name.
+func (s *Station) Dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	err = s.ns.do(func() error {
+		conn, err = new(net.Dialer).DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// Get asks for a page from the station, by a connection of its own, and
+// returns status and body.
+func (s *Station) Get(ctx context.Context, url string) (int, string, error) {
+	response, err := s.get(ctx, url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(body), err
+}
+
+// SeenAs asks a pod for a page, and returns the address that the pod saw the
+// request come from.
+func (s *Station) SeenAs(ctx context.Context, url string) (netip.Addr, error) {
+	response, err := s.get(ctx, url)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	response.Body.Close()
+	from, err := netip.ParseAddrPort(response.Header.Get(clientHeader))
+	return from.Addr().Unmap(), err
+}
+
+func (s *Station) get(ctx context.Context, url string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{DialContext: s.Dial, DisableKeepAlives: true}
+	return transport.RoundTrip(request)
+}
+
+// SetNeighbour has the station know, for good, who owns the addresses.
+func (s *Station) SetNeighbour(mac net.HardwareAddr, addrs ...netip.Addr) error {
+	var set commands
+	for _, addr := range addrs {
+		set.add("neigh replace %s lladdr %s dev eth0 nud permanent", addr, mac)
+	}
+	return s.ns.ip(set)
+}
+
+// ForgetNeighbour ends SetNeighbour.
+func (s *Station) ForgetNeighbour(addrs ...netip.Addr) error {
+	var del commands
+	for _, addr := range addrs {
+		del.add("neigh del %s dev eth0", addr)
+	}
+	return s.ns.ip(del)
+}
+
+// FlushNeighbours forgets all that the station learned of who owns an address.
+func (s *Station) FlushNeighbours() error { return s.ns.ip(commands{"neigh flush dev eth0"}) }
+
+// KeepFlushing forgets it again and again, until the function that it returns
+// is called, which returns the first error.
+func (s *Station) KeepFlushing(every time.Duration) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		var first error
+		for {
+			select {
+			case <-tick.C:
+				if err := s.FlushNeighbours(); first == nil {
+					first = err
+				}
+			case <-ctx.Done():
+				ended <- first
+				return
+			}
+		}
+	}()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
