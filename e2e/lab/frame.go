@@ -85,14 +85,6 @@ func parseAdvertisement(from net.HardwareAddr, packet []byte) (Claim, bool) {
 	return Claim{Addr: netip.AddrFrom16([16]byte(message[8:24])), MAC: mac, From: from, Gratuitous: !solicited}, true
 }
 
-// question asks all who owns an address, as the station's kernel would.
-func (s *Station) question(about netip.Addr) []byte {
-	if about.Is4() {
-		return arpRequest(s.MAC, s.IPv4, about)
-	}
-	return solicitation(s.MAC, s.IPv6, about)
-}
-
 func arpRequest(mac net.HardwareAddr, sender, about netip.Addr) []byte {
 	frame := ethernet(broadcast, mac, etherARP)
 	frame = append(frame, 0, 1, 8, 0, 6, 4, 0, 1)

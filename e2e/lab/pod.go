@@ -101,14 +101,12 @@ func (p *Pod) boot(ctx context.Context) error {
 
 func (p *Pod) port() string { return fmt.Sprint("pod", p.number) }
 
-// build makes the pod's namespace, on a cable of its own to its node. A bridge
-// would do too, but the kernel takes a second to see that one has a port.
+// build makes the pod's namespace, on a cable of its own to its node.
 func (p *Pod) build() error {
 	node := p.node.ns
-	create := commands{
-		"netns add " + p.ns.name,
-		fmt.Sprintf("link add name eth0 netns %s type veth peer name %s netns %s", p.ns.name, p.port(), node.name),
-	}
+	create := commands{"netns add " + p.ns.name}
+	cable := commands{fmt.Sprintf("link add name eth0 netns %s type veth peer name %s netns %s",
+		p.ns.name, p.port(), node.name)}
 	inside := commands{"link set dev lo up", "link set dev eth0 up"}
 	outside := commands{"link set dev " + p.port() + " up"}
 	for i, addr := range []netip.Addr{p.IPv4, p.IPv6} {
@@ -122,6 +120,7 @@ func (p *Pod) build() error {
 	steps := []func() error{
 		create.run,
 		func() error { return p.ns.sysctls(everyStation) },
+		cable.run,
 		func() error { return node.ip(outside) },
 		func() error { return p.ns.ip(inside) },
 		func() error { return node.awaitLinks(p.port()) },

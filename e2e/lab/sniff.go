@@ -176,6 +176,14 @@ func (s *Station) WhoHas(addr netip.Addr, window time.Duration) ([]Sighting, err
 	return answers, nil
 }
 
+// question asks all who owns an address, as the station's kernel would.
+func (s *Station) question(about netip.Addr) []byte {
+	if about.Is4() {
+		return arpRequest(s.MAC, s.IPv4, about)
+	}
+	return solicitation(s.MAC, s.IPv6, about)
+}
+
 // StationOf names the node or client with that MAC, or returns the MAC.
 func (l *Lab) StationOf(mac net.HardwareAddr) string {
 	for _, n := range l.Nodes {
