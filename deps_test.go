@@ -42,8 +42,9 @@ var allowed = map[string][]string{
 		module + "announce", module + "trafficpolicy", "go.universe.tf/metallb/api/",
 		"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/util/workqueue", "github.com/prometheus/client_golang/", "github.com/go-logr/logr",
 	}, kubernetesTypes...),
-	"l2":  {module + "bfd", "golang.org/x/sys/", "golang.org/x/net/bpf", "github.com/vishvananda/netlink", "go4.org/netipx", "github.com/go-logr/logr"},
-	"bfd": {"golang.org/x/sys/", "golang.org/x/net/"},
+	"l2":    {module + "bfd", module + "epoll", "golang.org/x/sys/", "golang.org/x/net/bpf", "github.com/vishvananda/netlink", "go4.org/netipx", "github.com/go-logr/logr"},
+	"bfd":   {module + "epoll", "golang.org/x/sys/"},
+	"epoll": {"golang.org/x/sys/"},
 }
 
 // modules are folders with a go.mod of their own, and cmd only wires.

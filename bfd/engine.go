@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/berth-lb/berth/epoll"
 )
 
 const (
@@ -58,10 +58,10 @@ type Options struct {
 type Engine struct {
 	opts Options
 
-	mu      sync.Mutex
-	phase   phase
-	todo    []func() // for the I/O thread
-	eventfd int      // wakes the I/O thread; valid while running
+	mu    sync.Mutex
+	phase phase
+	todo  []func()   // for the I/O thread
+	waker *epoll.Set // of the I/O thread; valid while running
 
 	loop // of the I/O thread while it runs, guarded by mu before and after
 
@@ -93,7 +93,7 @@ func New(opts Options) *Engine {
 	if opts.OnEvent == nil {
 		opts.OnEvent = func(Event) {}
 	}
-	return &Engine{opts: opts, eventfd: -1, loop: newLoop()}
+	return &Engine{opts: opts, loop: newLoop()}
 }
 
 // Run does the I/O until ctx ends; then it tells every peer AdminDown, which
@@ -126,9 +126,9 @@ func (e *Engine) start() (err error) {
 		closeAll(e.listeners)
 		return err
 	}
-	if e.eventfd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+	if e.waker, err = epoll.New(); err != nil {
 		e.close()
-		return fmt.Errorf("making an eventfd: %w", err)
+		return err
 	}
 	e.phase = running
 	for _, x := range e.keys {
@@ -141,7 +141,7 @@ func (e *Engine) stop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.phase, e.stopping = stopped, true
-	unix.Close(e.eventfd)
+	e.waker.Close()
 	e.close()
 	e.table = newTable()
 	for _, f := range e.todo {
@@ -197,7 +197,7 @@ func (e *Engine) do(f func()) {
 	}
 	e.todo = append(e.todo, f)
 	if len(e.todo) == 1 {
-		signal(e.eventfd)
+		e.waker.Wake()
 	}
 }
 
@@ -205,13 +205,9 @@ func (e *Engine) wake() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.phase == running {
-		signal(e.eventfd)
+		e.waker.Wake()
 	}
 }
-
-// signal writes what is not 0 in any byte order. It can only fail where the
-// eventfd is signalled already.
-func signal(eventfd int) { _, _ = unix.Write(eventfd, []byte{1, 0, 0, 0, 0, 0, 0, 1}) }
 
 // takeTodo does what other goroutines asked for.
 func (e *Engine) takeTodo() {

@@ -4,11 +4,8 @@ package bfd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -23,11 +20,11 @@ const (
 type loop struct {
 	table
 	listeners []listener
+	polled    int // how many of them are waited for
 	senders   senders
 	multihop  bool // its listeners are open
 	stopping  bool
 	inbox     *inbox
-	fds       []unix.PollFd
 }
 
 func newLoop() loop {
@@ -104,24 +101,13 @@ func (e *Engine) settle(until time.Time) (time.Time, error) {
 
 // wait returns when a packet or a command is there, at the time until, or before.
 func (e *Engine) wait(until time.Time) error {
-	if len(e.fds) != len(e.listeners)+1 {
-		e.fds = append(e.fds[:0], unix.PollFd{Fd: int32(e.eventfd), Events: unix.POLLIN})
-		for _, l := range e.listeners {
-			e.fds = append(e.fds, unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN})
+	for ; e.polled < len(e.listeners); e.polled++ {
+		if err := e.waker.Add(e.listeners[e.polled].fd); err != nil {
+			return fmt.Errorf("waiting for BFD packets: %w", err)
 		}
 	}
-	var timeout *unix.Timespec
-	if !until.IsZero() {
-		ts := unix.NsecToTimespec(max(int64(time.Until(until)), 0))
-		timeout = &ts
-	}
-	_, err := unix.Ppoll(e.fds, timeout, nil)
-	if err != nil && !errors.Is(err, unix.EINTR) {
+	if err := e.waker.Wait(until); err != nil {
 		return fmt.Errorf("waiting for BFD packets: %w", err)
-	}
-	if e.fds[0].Revents != 0 {
-		var b [8]byte
-		_, _ = unix.Read(e.eventfd, b[:]) // only resets it
 	}
 	return nil
 }
@@ -141,6 +127,15 @@ func (e *Engine) expireAll(now time.Time) {
 	for len(e.deadlines) > 0 && !e.deadlines[0].at.After(now) {
 		x := e.deadlines[0]
 		e.act(x, x.advance(now))
+	}
+	// What may go out now need not wake the thread again soon.
+	for len(e.deadlines) > 0 {
+		x := e.deadlines[0]
+		early, p := x.sendEarly(now)
+		if !early {
+			return
+		}
+		e.act(x, action{send: true, packet: p})
 	}
 }
 

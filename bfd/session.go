@@ -141,6 +141,18 @@ func (s *session) sendDue(now time.Time) (bool, Packet) {
 	return a.send, a.packet
 }
 
+// sendEarly returns the packet that the clock asks for soon, if it may be sent
+// now. Jitter leaves a quarter of the interval to choose from.
+func (s *session) sendEarly(now time.Time) (bool, Packet) {
+	least := s.interval * 75 / 100
+	if s.state != Up || s.cfg.Multiplier == 1 || !s.periodic() || now.Sub(s.sent) < least {
+		return false, Packet{}
+	}
+	var a action
+	s.send(&a, now)
+	return a.send, a.packet
+}
+
 // deadline is when advance has to be called next; the zero time is never.
 func (s *session) deadline() time.Time {
 	if s.state == AdminDown {

@@ -15,6 +15,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/berth-lb/berth/bfd"
+	"github.com/berth-lb/berth/epoll"
 )
 
 // linger is how long a node goes on answering once it was told to stop: its
@@ -122,9 +123,12 @@ func (a *Announcer) Synced() {
 // answering while they begin to stand in, and returns nil. An error means that
 // the kernel refused what it needs.
 func (a *Announcer) Run(ctx context.Context) error {
-	if err := a.mail.open(); err != nil {
+	waker, err := epoll.New()
+	if err != nil {
 		return err
 	}
+	defer waker.Close()
+	a.mail.open(waker)
 	defer a.mail.close()
 	// Whoever fails ends the others.
 	ctx, stop := context.WithCancel(ctx)
@@ -144,7 +148,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 	}
 	part(0, "keeping sessions with other nodes", func() error { return a.bfd.Run(ctx) })
 	part(1, "following interfaces", func() error { return watchLinks(rest, a.opts.Usable, a.onLinks) })
-	part(2, "announcing", func() error { return a.thread.run(rest) })
+	part(2, "announcing", func() error { return a.thread.run(rest, waker) })
 	<-ctx.Done()
 	time.Sleep(linger)
 	stopRest()

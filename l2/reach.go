@@ -3,6 +3,7 @@
 package l2
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -191,6 +192,11 @@ func (t *thread) syncPorts(links []link) (fresh []*station) {
 
 func (t *thread) openPort(l link) *station {
 	opened, err := openPort(l.index, t.interest())
+	if err == nil {
+		if err = errors.Join(t.waker.Add(opened.arp.fd), t.waker.Add(opened.ndp.fd)); err != nil {
+			opened.close()
+		}
+	}
 	if err != nil {
 		t.log.Error(err, "An interface can't be used", "interface", l.name)
 		return nil

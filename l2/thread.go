@@ -4,16 +4,15 @@ package l2
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"runtime"
 	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/sys/unix"
 
 	"github.com/berth-lb/berth/bfd"
+	"github.com/berth-lb/berth/epoll"
 )
 
 // thread does the I/O for a protocol. All of it is one goroutine on one thread
@@ -34,7 +33,7 @@ type thread struct {
 
 	stale     bool // the filters
 	witnesses []witness
-	polls     []unix.PollFd
+	waker     *epoll.Set
 	in, out   []byte
 }
 
@@ -66,12 +65,13 @@ func newThread(a *Announcer, p *protocol) *thread {
 }
 
 // run works until ctx ends; a letter has to arrive after that.
-func (t *thread) run(ctx context.Context) error {
+func (t *thread) run(ctx context.Context, waker *epoll.Set) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer t.closePorts()
+	t.waker = waker
 	for ctx.Err() == nil {
-		if err := t.wait(); err != nil {
+		if err := waker.Wait(t.protocol.next()); err != nil {
 			return err
 		}
 		now := time.Now()
@@ -81,25 +81,6 @@ func (t *thread) run(ctx context.Context) error {
 		}
 		t.protocol.tick(now)
 		t.perform(now)
-	}
-	return nil
-}
-
-// wait returns when there is a frame, a letter, or something due.
-func (t *thread) wait() error {
-	t.polls = append(t.polls[:0], unix.PollFd{Fd: int32(t.mail.fd), Events: unix.POLLIN})
-	for _, p := range t.ports {
-		t.polls = append(t.polls,
-			unix.PollFd{Fd: int32(p.arp.fd), Events: unix.POLLIN},
-			unix.PollFd{Fd: int32(p.ndp.fd), Events: unix.POLLIN})
-	}
-	var timeout *unix.Timespec
-	if next := t.protocol.next(); !next.IsZero() {
-		ts := unix.NsecToTimespec(max(0, int64(time.Until(next))))
-		timeout = &ts
-	}
-	if _, err := unix.Ppoll(t.polls, timeout, nil); err != nil && err != unix.EINTR {
-		return fmt.Errorf("waiting for frames: %w", err)
 	}
 	return nil
 }

@@ -91,10 +91,10 @@ func TestAsker(t *testing.T) {
 	defer server.Close()
 	port := portOf(t, server)
 	a := newAsker()
-	for status, want := range map[int]trafficpolicy.Answer{200: trafficpolicy.Healthy, 503: trafficpolicy.Unhealthy} {
+	for _, status := range []int{200, 503} {
 		code.Store(int32(status))
 		for range 10 {
-			if got := a.ask(t.Context(), port); got != want {
+			if got := a.ask(t.Context(), port); got != trafficpolicy.AnswerOf(status) {
 				t.Errorf("%d: got %v", status, got)
 			}
 		}

@@ -31,8 +31,11 @@ func (s *Speaker) keepRecords(service types.NamespacedName, svc *corev1.Service,
 			announced = append(announced, d.Address)
 		}
 		s.tell(svc, name, records[name], w)
-		delete(s.taking[d.Address], service)
-		wait = soonest(wait, s.ledger.settle(records[name], w, delay))
+		s.took(d.Address, service)
+		again, turned := s.ledger.settle(records[name], w, delay)
+		if wait = soonest(wait, again); turned {
+			s.waker.wake(task{subject: aService, service: service})
+		}
 	}
 	s.gauge.set(service, announced)
 	for name, r := range records {
@@ -42,6 +45,14 @@ func (s *Speaker) keepRecords(service types.NamespacedName, svc *corev1.Service,
 		}
 	}
 	return wait
+}
+
+// took notes that what is to be said of a takeover has been said.
+func (s *Speaker) took(address netip.Addr, service types.NamespacedName) {
+	left := slices.DeleteFunc(s.taking[address], func(n types.NamespacedName) bool { return n == service })
+	if s.taking[address] = left; len(left) == 0 {
+		delete(s.taking, address)
+	}
 }
 
 // discard has a record deleted whose Service, or whose address, is gone.
@@ -74,7 +85,7 @@ func (s *Speaker) wish(record announce.Record, d announce.Layer2, has *stored, u
 		w.purpose, w.record.Node = sayNext, claim.Order[0]
 	case held && slices.Contains(claim.Order, s.Node):
 		w.purpose, w.record.Node = sayHeld, s.Node
-		w.taking = s.taking[d.Address][record.Service]
+		w.taking = slices.Contains(s.taking[d.Address], record.Service)
 	}
 	return w, 0
 }

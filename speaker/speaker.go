@@ -31,7 +31,7 @@ type Options struct {
 	// health check is asked, that of no Service either.
 	KubeProxyHealthPort int32
 	Layer2              Layer2
-	// Cache is trimmed by CacheByObject and has the indexes of SetupWithManager.
+	// Cache is trimmed by CacheByObject.
 	Cache client.Reader
 	// Live bypasses all caches; Client writes.
 	Live   client.Reader
@@ -53,6 +53,7 @@ type Speaker struct {
 	gate    *gate
 	ledger  *ledger
 	outbox  *outbox
+	slices  *index
 	waker   waker
 	report  report
 	gauge   gauge
@@ -67,15 +68,20 @@ type Speaker struct {
 	book      *book
 	// taking are the Services on whose record it has yet to be said that this
 	// node has just begun to announce the address.
-	taking map[netip.Addr]map[types.NamespacedName]bool
+	taking map[netip.Addr][]types.NamespacedName
 	// told are the records of which it is known that they name this node.
 	told map[string]bool
+	// due are the Services that a change of the configuration concerns and that
+	// have yet to be looked at.
+	due []types.NamespacedName
 	// held is what was last worked on of heard.
 	held map[netip.Addr]bool
 
 	mu sync.Mutex
 	// heard is where layer 2 announces which address.
 	heard map[netip.Addr][]string
+	// turned are the addresses that layer 2 told something new of.
+	turned []netip.Addr
 	// interfaces are those that can announce; known is closed when layer 2 has
 	// told them.
 	interfaces []string
@@ -87,8 +93,9 @@ func New(o Options) *Speaker {
 	s := &Speaker{
 		Options: o,
 		asker:   newAsker(),
+		slices:  newIndex(),
 		book:    newBook(),
-		taking:  map[netip.Addr]map[types.NamespacedName]bool{},
+		taking:  map[netip.Addr][]types.NamespacedName{},
 		told:    map[string]bool{},
 		held:    map[netip.Addr]bool{},
 		heard:   map[netip.Addr][]string{},
@@ -112,8 +119,9 @@ func (s *Speaker) Held(address netip.Addr, held bool, interfaces []string) {
 	} else {
 		delete(s.heard, address)
 	}
+	s.turned = append(s.turned, address)
 	s.mu.Unlock()
-	s.waker.wake(task{subject: anAddress, address: address})
+	s.waker.wake(task{subject: turnedAddresses})
 }
 
 // Interfaces says which interfaces of this node can announce, sorted. It

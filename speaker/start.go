@@ -102,7 +102,8 @@ func (s *Speaker) configure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.waker.wakeLater(services)
+	s.due = services
+	s.waker.wakeLater(task{subject: allServices})
 	return nil
 }
 

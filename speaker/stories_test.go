@@ -377,3 +377,19 @@ func TestANodeThatLeavesTheAdvertisementHandsOver(t *testing.T) {
 		equalStrings(w, "writes", w.counted())
 	})
 }
+
+// What layer 2 has done counts at once: it is told so before the API server is.
+func TestATakeoverCountsBeforeItIsWritten(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, append(cluster("a", "b"), web, endpoints("web", "a"), onRecord(web, webAddress, "a"))...)
+		b := w.start("b")
+		w.setAway(true)
+		b.begins(webAddress)
+		b.wantClaim(w, webAddress, "b a; b")
+		b.ceases(webAddress)
+		b.wantClaim(w, webAddress, "a b; a")
+		w.setAway(false)
+		time.Sleep(time.Minute)
+		w.wantNode(web, webAddress, "a")
+	})
+}

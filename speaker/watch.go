@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -30,12 +28,6 @@ import (
 	"github.com/berth-lb/berth/announce"
 )
 
-// What EndpointSlices and ServiceL2Statuses are indexed by.
-const (
-	sliceServiceField  = "service"
-	recordServiceField = "service"
-)
-
 // syncTimeout is how long a start waits for the API server: it has nothing
 // better to do.
 const syncTimeout = 24 * time.Hour
@@ -46,19 +38,26 @@ type taskSubject int
 const (
 	theConfiguration taskSubject = iota
 	aService
-	anAddress
+	// allServices are looked at after the configuration changed, and
+	// turnedAddresses when layer 2 told of them: each is one task for many, done
+	// in batches, since the queue never gives back what it once held.
+	allServices
+	turnedAddresses
 	ownReport
 )
 
+// batch is how many Services are looked at in one go: whatever is fresh waits
+// no longer than for those.
+const batch = 50
+
 func (s taskSubject) String() string {
-	return []string{"configuration", "service", "address", "report"}[s]
+	return []string{"configuration", "service", "services", "addresses", "report"}[s]
 }
 
 // task is something to be looked at again.
 type task struct {
 	subject taskSubject
 	service types.NamespacedName
-	address netip.Addr
 }
 
 type queue = workqueue.TypedRateLimitingInterface[task]
@@ -86,32 +85,21 @@ func (w *waker) wakeAfter(t task, wait time.Duration) {
 	}
 }
 
-// wakeLater has Services looked at behind all that is fresh.
-func (w *waker) wakeLater(services []types.NamespacedName) {
+// wakeLater has t done behind all that is fresh.
+func (w *waker) wakeLater(t task) {
 	q := w.queue.Load()
 	if q == nil {
 		return
 	}
-	tasks := make([]task, len(services))
-	for i, service := range services {
-		tasks[i] = task{subject: aService, service: service}
-	}
 	if pq, ok := (*q).(priorityqueue.PriorityQueue[task]); ok {
-		pq.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(canWait)}, tasks...)
+		pq.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(canWait)}, t)
 		return
 	}
-	for _, t := range tasks {
-		(*q).Add(t)
-	}
+	(*q).Add(t)
 }
 
 // SetupWithManager has mgr run the speaker.
-func (s *Speaker) SetupWithManager(ctx context.Context, mgr manager.Manager) error {
-	for object, index := range indexes {
-		if err := mgr.GetFieldIndexer().IndexField(ctx, object, index.field, index.of); err != nil {
-			return fmt.Errorf("indexing %T: %w", object, err)
-		}
-	}
+func (s *Speaker) SetupWithManager(mgr manager.Manager) error {
 	c, err := controller.NewTyped("speaker", mgr, controller.TypedOptions[task]{
 		Reconciler: s,
 		// One worker, so that what it keeps needs no locks. A decision takes
@@ -142,38 +130,36 @@ func (s *Speaker) SetupWithManager(ctx context.Context, mgr manager.Manager) err
 	return nil
 }
 
-// indexes have the cache find what belongs to a Service.
-var indexes = map[client.Object]struct {
-	field string
-	of    client.IndexerFunc
-}{
-	&discoveryv1.EndpointSlice{}: {sliceServiceField, func(o client.Object) []string {
-		return []string{o.GetLabels()[discoveryv1.LabelServiceName]}
-	}},
-	&metallb.ServiceL2Status{}: {recordServiceField, func(o client.Object) []string {
-		return []string{o.GetAnnotations()[announce.AnnotationService]}
-	}},
-}
-
 func (s *Speaker) sources(c cache.Cache) []source.TypedSource[task] {
 	return []source.TypedSource[task]{
 		source.TypedFunc[task](s.waker.start),
-		source.TypedKind(c, &corev1.Service{}, on(serviceTask, nil)),
-		source.TypedKind(c, &discoveryv1.EndpointSlice{}, on(sliceTask, nil)),
-		source.TypedKind(c, &metallb.ServiceL2Status{}, on(recordTask, recordChanged)),
-		source.TypedKind(c, &corev1.Node{}, on(configurationTask[*corev1.Node], nodeChanged)),
-		source.TypedKind(c, &metallb.IPAddressPool{}, on(configurationTask[*metallb.IPAddressPool], poolChanged)),
-		source.TypedKind(c, &metallb.L2Advertisement{}, on(configurationTask[*metallb.L2Advertisement], advertisementChanged)),
-		source.TypedKind(c, &metallb.ConfigurationState{}, on(s.stateTask, s.stateChanged)),
+		source.TypedKind(c, &corev1.Service{}, on(serviceTask, nil, nil)),
+		source.TypedKind(c, &discoveryv1.EndpointSlice{}, on(sliceTask, nil, s.slices)),
+		source.TypedKind(c, &metallb.ServiceL2Status{}, on(recordTask, recordChanged, s.ledger.index)),
+		source.TypedKind(c, &corev1.Node{}, on(configurationTask[*corev1.Node], nodeChanged, nil)),
+		source.TypedKind(c, &metallb.IPAddressPool{}, on(configurationTask[*metallb.IPAddressPool], poolChanged, nil)),
+		source.TypedKind(c, &metallb.L2Advertisement{}, on(configurationTask[*metallb.L2Advertisement], advertisementChanged, nil)),
+		source.TypedKind(c, &metallb.ConfigurationState{}, on(s.stateTask, s.stateChanged, nil)),
 	}
 }
 
-// on queues the task that an object brings when it comes, goes or changes. What
-// the first list holds brings none: a start looks at everything.
-func on[T client.Object](about func(T) task, changed func(before, after T) bool) handler.TypedEventHandler[T, task] {
+// on queues the task that an object brings when it comes, goes or changes, and
+// notes in the index, if any, which Service it belongs to. What the first list
+// holds brings no task: a start looks at everything.
+func on[T client.Object](about func(T) task, changed func(before, after T) bool, i *index) handler.TypedEventHandler[T, task] {
+	add := func(o T) {
+		if i != nil {
+			i.add(about(o).service, o.GetName())
+		}
+	}
+	remove := func(o T) {
+		if i != nil {
+			i.remove(about(o).service, o.GetName())
+		}
+	}
 	return handler.TypedFuncs[T, task]{
 		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[T], q queue) {
-			if !e.IsInInitialList {
+			if add(e.Object); !e.IsInInitialList {
 				q.Add(about(e.Object))
 			}
 		},
@@ -182,11 +168,17 @@ func on[T client.Object](about func(T) task, changed func(before, after T) bool)
 				return
 			}
 			before, after := about(e.ObjectOld), about(e.ObjectNew)
-			if q.Add(after); before != after {
+			if before != after {
+				remove(e.ObjectOld)
 				q.Add(before)
 			}
+			add(e.ObjectNew)
+			q.Add(after)
 		},
-		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[T], q queue) { q.Add(about(e.Object)) },
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[T], q queue) {
+			remove(e.Object)
+			q.Add(about(e.Object))
+		},
 	}
 }
 
@@ -233,14 +225,20 @@ func (s *Speaker) stateChanged(before, after *metallb.ConfigurationState) bool {
 	return after.Name == stateName(s.Node) || !sameReport(before, after)
 }
 
-// endpointSlices returns those of a Service.
+// endpointSlices returns those of a Service, sorted by name.
 func (s *Speaker) endpointSlices(ctx context.Context, service types.NamespacedName) ([]*discoveryv1.EndpointSlice, error) {
-	var list discoveryv1.EndpointSliceList
-	if err := s.Cache.List(ctx, &list, client.InNamespace(service.Namespace), client.MatchingFields{sliceServiceField: service.Name}); err != nil {
-		return nil, fmt.Errorf("listing EndpointSlices of Service %s: %w", service, err)
+	names := s.slices.of(service)
+	all := make([]*discoveryv1.EndpointSlice, 0, len(names))
+	for _, name := range names {
+		slice := &discoveryv1.EndpointSlice{}
+		err := s.Cache.Get(ctx, client.ObjectKey{Namespace: service.Namespace, Name: name}, slice)
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("reading EndpointSlice %s/%s: %w", service.Namespace, name, err)
+		}
+		if err == nil && sliceTask(slice).service == service {
+			all = append(all, slice)
+		}
 	}
-	all := pointers(list.Items)
-	slices.SortFunc(all, func(a, b *discoveryv1.EndpointSlice) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
 

@@ -37,9 +37,12 @@ func (s *Speaker) Reconcile(ctx context.Context, t task) (reconcile.Result, erro
 		return s.result(ctx, 0, s.configure(ctx))
 	case ownReport:
 		return s.result(ctx, 0, s.reviewReport(ctx))
-	case anAddress:
-		wait, err := s.turned(ctx, t.address)
-		return s.result(ctx, wait, err)
+	case allServices:
+		s.sweep(ctx)
+		return reconcile.Result{}, nil
+	case turnedAddresses:
+		s.turn(ctx)
+		return reconcile.Result{}, nil
 	}
 	wait, err := s.decide(ctx, t.service)
 	return s.result(ctx, wait, err)
@@ -83,7 +86,9 @@ func (s *Speaker) decide(ctx context.Context, service types.NamespacedName) (wai
 	decisions = slices.DeleteFunc(decisions, func(d announce.Layer2) bool { return d.Pool == "" })
 	s.wakeSharers(service, in.Owners)
 	s.pass(s.book.set(service, decisions, in.Owners))
-	s.waker.wakeLater(s.book.behind(service))
+	for _, sharer := range s.book.behind(service) {
+		s.waker.wake(task{subject: aService, service: sharer})
+	}
 	return s.keepRecords(service, svc, decisions, records, unfit), nil
 }
 
@@ -134,12 +139,17 @@ func (s *Speaker) first(decisions []announce.Layer2) bool {
 	})
 }
 
-// owners returns who is on record for each address of svc: where Services that
-// share one disagree, what was written last counts.
+// owners returns who is on record for each address of svc: this node where it
+// has just taken over, and what was written last where Services that share an
+// address disagree.
 func (s *Speaker) owners(ctx context.Context, svc *corev1.Service, own map[string]*stored) (map[netip.Addr]string, error) {
 	service := types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name}
 	all := map[netip.Addr]string{}
 	for _, address := range addressesOf(svc) {
+		if slices.Contains(s.taking[address], service) {
+			all[address] = s.Node
+			continue
+		}
 		latest := latestOf(address, own, nil)
 		for _, sharer := range s.book.sharers(address) {
 			if sharer == service {
@@ -213,9 +223,50 @@ func (s *Speaker) pass(changed []netip.Addr) {
 	}
 }
 
-// turned looks at an address that this node began or ceased to announce.
-func (s *Speaker) turned(ctx context.Context, address netip.Addr) (wait time.Duration, err error) {
-	sharers := s.book.sharers(address)
+// sweep looks at the next Services of those that a change of the configuration
+// concerns. One that fails is tried again by itself.
+func (s *Speaker) sweep(ctx context.Context) {
+	n := min(batch, len(s.due))
+	for _, service := range s.due[:n] {
+		s.look(ctx, service)
+	}
+	if s.due = s.due[n:]; len(s.due) == 0 {
+		s.due = nil
+		return
+	}
+	s.waker.wakeLater(task{subject: allServices})
+}
+
+// look decides a Service beside the one that the task is about.
+func (s *Speaker) look(ctx context.Context, service types.NamespacedName) {
+	wait, err := s.decide(ctx, service)
+	if err != nil {
+		s.waker.wake(task{subject: aService, service: service})
+	}
+	s.waker.wakeAfter(task{subject: aService, service: service}, wait)
+}
+
+// turn looks at the next addresses that this node began or ceased to announce.
+func (s *Speaker) turn(ctx context.Context) {
+	s.mu.Lock()
+	n := min(batch, len(s.turned))
+	next := s.turned[:n]
+	if s.turned = s.turned[n:]; len(s.turned) == 0 {
+		s.turned = nil
+	} else {
+		s.waker.wake(task{subject: turnedAddresses})
+	}
+	s.mu.Unlock()
+	for _, address := range next {
+		s.noteTurn(address)
+		for _, service := range s.book.sharers(address) {
+			s.look(ctx, service)
+		}
+	}
+}
+
+// noteTurn remembers of whom a takeover is news.
+func (s *Speaker) noteTurn(address netip.Addr) {
 	_, held := s.announcing(address)
 	switch {
 	case !held:
@@ -223,19 +274,8 @@ func (s *Speaker) turned(ctx context.Context, address netip.Addr) (wait time.Dur
 		delete(s.held, address)
 	case !s.held[address]:
 		s.held[address] = true
-		s.taking[address] = map[types.NamespacedName]bool{}
-		for _, service := range sharers {
-			s.taking[address][service] = true
-		}
+		s.taking[address] = s.book.sharers(address)
 	}
-	for _, service := range sharers {
-		again, err := s.decide(ctx, service)
-		if err != nil {
-			return 0, err
-		}
-		wait = soonest(wait, again)
-	}
-	return wait, nil
 }
 
 // soonest returns the shorter of two waits, of which zero is none.

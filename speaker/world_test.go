@@ -3,7 +3,6 @@ package speaker
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,12 +15,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/util/workqueue"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -67,14 +63,19 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 		t.Fatal(err)
 	}
 	builder := fake.NewClientBuilder().WithScheme(scheme).
-		WithObjects(objects...).
+		WithObjects(copies(objects)...).
 		WithStatusSubresource(&metallb.ServiceL2Status{}, &metallb.ConfigurationState{}, &corev1.Service{}).
 		WithInterceptorFuncs(w.interceptors())
-	for object, index := range indexes {
-		builder = builder.WithIndex(object, index.field, index.of)
-	}
 	w.api = builder.Build()
 	return w
+}
+
+func copies(objects []client.Object) []client.Object {
+	all := make([]client.Object, len(objects))
+	for i, o := range objects {
+		all[i] = o.DeepCopyObject().(client.Object)
+	}
+	return all
 }
 
 // start runs a speaker on the node until the test ends, or it is stopped.
@@ -103,6 +104,7 @@ func (w *world) startBlind(node string) *testSpeaker {
 	all.Go(func() { _ = s.gate.run(ctx) })
 	all.Go(func() { _ = s.outbox.run(ctx) })
 	all.Go(func() { s.work(w, ctx) })
+	s.learn(w)
 	_ = s.waker.start(ctx, s.queue)
 	stopped := false
 	s.stop = func() {
@@ -142,6 +144,23 @@ func (s *testSpeaker) work(w *world, ctx context.Context) {
 	}
 }
 
+// learn notes what the first list of a watch holds.
+func (s *testSpeaker) learn(w *world) {
+	var slices discoveryv1.EndpointSliceList
+	var records metallb.ServiceL2StatusList
+	for _, list := range []client.ObjectList{&slices, &records} {
+		if err := w.api.List(w.Context(), list); err != nil {
+			w.Fatal(err)
+		}
+	}
+	for i := range slices.Items {
+		s.slices.add(sliceTask(&slices.Items[i]).service, slices.Items[i].Name)
+	}
+	for i := range records.Items {
+		s.ledger.index.add(recordTask(&records.Items[i]).service, records.Items[i].Name)
+	}
+}
+
 // begins and ceases are what layer 2 tells.
 func (s *testSpeaker) begins(address string) {
 	s.Held(netip.MustParseAddr(address), true, []string{"eth0"})
@@ -162,8 +181,10 @@ func (w *world) saw(o client.Object) {
 		case *corev1.Service:
 			s.queue.Add(serviceTask(o))
 		case *discoveryv1.EndpointSlice:
+			s.slices.add(sliceTask(o).service, o.Name)
 			s.queue.Add(sliceTask(o))
 		case *metallb.ServiceL2Status:
+			s.ledger.index.add(recordTask(o).service, o.Name)
 			s.queue.Add(recordTask(o))
 		case *metallb.ConfigurationState:
 			s.queue.Add(s.stateTask(o))
@@ -286,192 +307,6 @@ func (w *world) wantNode(svc *corev1.Service, address, node string) {
 	if r := w.record(svc, address); r == nil || r.Node != node {
 		w.Errorf("on record for %s is %+v, want node %q", address, r, node)
 	}
-}
-
-// fakeLayer2 remembers what it was told, and is strict about the order.
-type fakeLayer2 struct {
-	mu     sync.Mutex
-	claims map[netip.Addr]Claim
-	peers  map[string][]netip.Addr
-	synced bool
-	// calls counts Claim and Unclaim.
-	calls int
-}
-
-func (f *fakeLayer2) Claim(address netip.Addr, c Claim) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.peers == nil {
-		panic("claimed before the peers were told")
-	}
-	if len(c.Order) > maxOrder {
-		panic("an order that is too long")
-	}
-	if old, ok := f.claims[address]; ok && old.equal(c) {
-		panic(fmt.Sprintf("claimed twice: %v, %+v", address, c))
-	}
-	f.calls++
-	f.claims[address] = c
-}
-
-func (f *fakeLayer2) Unclaim(address netip.Addr) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.calls++
-	delete(f.claims, address)
-}
-
-func (f *fakeLayer2) SetPeers(peers map[string][]netip.Addr) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.peers = peers
-}
-
-func (f *fakeLayer2) Synced() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.synced {
-		panic("synced twice")
-	}
-	f.synced = true
-}
-
-// claim returns what was claimed, as text: "order; recorded", empty for
-// nothing.
-func (f *fakeLayer2) claim(address string) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	c, ok := f.claims[netip.MustParseAddr(address)]
-	if !ok {
-		return ""
-	}
-	return strings.Join(c.Order, " ") + "; " + c.Recorded
-}
-
-func (f *fakeLayer2) wantClaim(t *world, address, want string) {
-	t.Helper()
-	if got := f.claim(address); got != want {
-		t.Errorf("the claim of %s is %q, want %q", address, got, want)
-	}
-}
-
-// fakeEvents remembers them.
-type fakeEvents struct {
-	mu  sync.Mutex
-	all []string
-}
-
-func (f *fakeEvents) Event(o runtime.Object, kind, reason, message string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.all = append(f.all, fmt.Sprintf("%s %s: %s", o.(client.Object).GetName(), reason, message))
-}
-
-func (f *fakeEvents) take() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := f.all
-	f.all = nil
-	return all
-}
-
-// fakeHealth answers all checks with 200 unless told otherwise.
-type fakeHealth struct {
-	mu      sync.Mutex
-	answers map[int32]trafficpolicy.Answer
-	asked   map[int32]int
-}
-
-func newFakeHealth() *fakeHealth {
-	return &fakeHealth{answers: map[int32]trafficpolicy.Answer{}, asked: map[int32]int{}}
-}
-
-func (f *fakeHealth) ask(ctx context.Context, port int32) trafficpolicy.Answer {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.asked[port]++
-	if answer, ok := f.answers[port]; ok {
-		return answer
-	}
-	return trafficpolicy.AnswerOf(http.StatusOK)
-}
-
-func (f *fakeHealth) set(port int32, answer trafficpolicy.Answer) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.answers[port] = answer
-}
-
-func (f *fakeHealth) count(port int32) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.asked[port]
-}
-
-// The objects of the stories.
-
-func testNode(name string) *corev1.Node {
-	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name), Labels: map[string]string{"name": name}}}
-	n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "172.30.0." + fmt.Sprint(10+int(name[len(name)-1]-'a'))}}
-	return n
-}
-
-// reported is the ConfigurationState of a speaker that runs there.
-func reported(node string) *metallb.ConfigurationState {
-	return &metallb.ConfigurationState{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: stateName(node),
-		Labels: labelsOf(node), Annotations: annotationsOf(node, announce.SpeakerReport{Interfaces: []string{"eth0"}})}}
-}
-
-// cluster is nodes with speakers, and a pool that is advertised everywhere, the
-// nodes preferred in the order of their names.
-func cluster(nodes ...string) []client.Object {
-	pool := &metallb.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "public"}}
-	pool.Spec.Addresses = []string{"192.0.2.0/24", "2001:db8::/64"}
-	advertisement := &metallb.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "all"}}
-	all := []client.Object{pool, advertisement}
-	for i, name := range nodes {
-		all = append(all, testNode(name), reported(name))
-		advertisement.Spec.PreferredNodeSelectors = append(advertisement.Spec.PreferredNodeSelectors, preferred(name, int32(100-i)))
-	}
-	return all
-}
-
-func preferred(node string, weight int32) metallb.PreferredNodeSelector {
-	return metallb.PreferredNodeSelector{Weight: weight, Preference: metav1.LabelSelector{MatchLabels: map[string]string{"name": node}}}
-}
-
-func testService(name string, addresses ...string) *corev1.Service {
-	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("uid-" + name)}}
-	svc.Spec.Type = corev1.ServiceTypeLoadBalancer
-	svc.Spec.Selector = map[string]string{"app": name}
-	for _, a := range addresses {
-		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: a})
-	}
-	return svc
-}
-
-func local(svc *corev1.Service, port int32) *corev1.Service {
-	svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
-	svc.Spec.HealthCheckNodePort = port
-	return svc
-}
-
-// endpoints are ready ones of a Service, one on each of the nodes.
-func endpoints(service string, nodes ...string) *discoveryv1.EndpointSlice {
-	slice := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, ObjectMeta: metav1.ObjectMeta{
-		Namespace: "shop", Name: service + "-1", Labels: map[string]string{discoveryv1.LabelServiceName: service}}}
-	for i, node := range nodes {
-		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.0.0.%d", i+1)}, NodeName: ptr.To(node)})
-	}
-	return slice
-}
-
-// onRecord is the record as the node wrote it.
-func onRecord(svc *corev1.Service, address, node string) *metallb.ServiceL2Status {
-	r := announce.Record{Service: client.ObjectKeyFromObject(svc), UID: svc.UID, Address: netip.MustParseAddr(address), Node: node}
-	o := &metallb.ServiceL2Status{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: r.Name(), Labels: r.Labels(), Annotations: r.Annotations()}}
-	o.Status = metallb.MetalLBServiceL2Status{Node: node, ServiceName: svc.Name, ServiceNamespace: svc.Namespace, Interfaces: infos([]string{"eth0"})}
-	return o
 }
 
 func equalStrings(t *world, what string, got []string, want ...string) {

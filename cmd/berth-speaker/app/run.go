@@ -62,7 +62,7 @@ func run(ctx context.Context, o *options) error {
 		Log:                 log,
 	})
 	told.Speaker = s
-	if err := s.SetupWithManager(ctx, mgr); err != nil {
+	if err := s.SetupWithManager(mgr); err != nil {
 		return err
 	}
 	if err := metrics.Registry.Register(s.Collector(o.oldMetricNames)); err != nil {
@@ -71,8 +71,10 @@ func run(ctx context.Context, o *options) error {
 	if err := mgr.AddReadyzCheck("synced", s.Ready); err != nil {
 		return err
 	}
-	if err := mgr.Add(manager.RunnableFunc(layer2.Run)); err != nil {
-		return err
+	for _, run := range []manager.RunnableFunc{layer2.Run, tidy} {
+		if err := mgr.Add(run); err != nil {
+			return err
+		}
 	}
 	return mgr.Start(logr.NewContext(ctx, log))
 }
