@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -65,8 +66,10 @@ func run(ctx context.Context, o *options) error {
 	if err := s.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	if err := metrics.Registry.Register(s.Collector(o.oldMetricNames)); err != nil {
-		return fmt.Errorf("registering metrics: %w", err)
+	for _, c := range []prometheus.Collector{s.Collector(o.oldMetricNames), newLayer2Metrics(layer2.Counters)} {
+		if err := metrics.Registry.Register(c); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
 	}
 	if err := mgr.AddReadyzCheck("synced", s.Ready); err != nil {
 		return err
