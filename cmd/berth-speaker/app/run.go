@@ -66,7 +66,7 @@ func run(ctx context.Context, o *options) error {
 	if err := s.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	for _, c := range []prometheus.Collector{s.Collector(o.oldMetricNames), newLayer2Metrics(layer2.Counters)} {
+	for _, c := range []prometheus.Collector{s.Collector(o.oldMetricNames), newCollector(layer2.Counters, o.oldMetricNames)} {
 		if err := metrics.Registry.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
