@@ -51,7 +51,7 @@ unit: prepare-race ## Run the unit tests, with the race detector.
 	cd charts/crdgen && CGO_ENABLED=1 go test -race ./...
 
 .PHONY: e2e
-e2e: prepare-race kube build-race ## Run the tests against a real API server.
+e2e: prepare-e2e kube build-race ## Run the tests against a real API server, on a real segment.
 	cd e2e && CGO_ENABLED=1 go test -race -timeout 20m ./...
 
 .PHONY: lint
@@ -94,8 +94,10 @@ announce-demo:
 clean: ## Remove what was built.
 	rm -rf bin
 
-.PHONY: prepare prepare-race
+.PHONY: prepare prepare-race prepare-e2e
 prepare:
 	@e2e/prepare.sh
 prepare-race:
 	@e2e/prepare.sh race
+prepare-e2e:
+	@e2e/prepare.sh race lab frr
