@@ -52,7 +52,7 @@ unit: prepare-race ## Run the unit tests, with the race detector.
 
 .PHONY: e2e
 e2e: prepare-e2e kube build-race ## Run the tests against a real API server, on a real segment.
-	cd e2e && CGO_ENABLED=1 go test -race -timeout 20m ./...
+	cd e2e && CGO_ENABLED=1 go test -race -p 1 -timeout 20m ./...
 
 .PHONY: lint
 lint: prepare ## Check formatting, vet, staticcheck, and that what is generated is up to date.
