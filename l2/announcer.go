@@ -54,10 +54,10 @@ type Options struct {
 // Announcer answers ARP and NDP for addresses. Its methods may be called from
 // any goroutine, before and while it runs, and return at once.
 type Announcer struct {
-	opts   Options
-	mail   mailbox
-	bfd    *bfd.Engine
-	counts counters
+	opts     Options
+	mail     mailbox
+	sessions *bfd.Engine
+	counts   counters
 
 	// What the sessions' thread reads: the nodes by their addresses, and
 	// whether this node has begun.
@@ -76,7 +76,7 @@ func New(o Options) *Announcer {
 		t.away = 0
 	}
 	a.known.Store(&map[netip.Addr]string{})
-	a.bfd = bfd.New(bfd.Options{Port: o.LivenessPort, Accept: a.accept, OnEvent: a.onSession})
+	a.sessions = bfd.New(bfd.Options{Port: o.LivenessPort, Accept: a.accept, OnEvent: a.onSession})
 	a.thread = newThread(a, newProtocol(o.Node, t))
 	return a
 }
@@ -146,7 +146,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 			}
 		})
 	}
-	part(0, "keeping sessions with other nodes", func() error { return a.bfd.Run(ctx) })
+	part(0, "keeping sessions with other nodes", func() error { return a.sessions.Run(ctx) })
 	part(1, "following interfaces", func() error { return watchLinks(rest, a.opts.Usable, a.onLinks) })
 	part(2, "announcing", func() error { return a.thread.run(rest, waker) })
 	<-ctx.Done()
@@ -164,19 +164,19 @@ func (a *Announcer) onLinks(links []link) {
 // accept lets known nodes watch this one, once it announces.
 func (a *Announcer) accept(peer netip.Addr, _ int) (bfd.Config, bool) {
 	_, known := (*a.known.Load())[peer.WithZone("")]
-	return a.session(peer), known && a.started.Load()
+	return a.opts.session(peer), known && a.started.Load()
 }
 
 // session is the configuration of a session, whoever began it.
-func (a *Announcer) session(peer netip.Addr) bfd.Config {
+func (o Options) session(peer netip.Addr) bfd.Config {
 	return bfd.Config{
 		Peer:       peer,
-		Transmit:   a.opts.LivenessInterval,
-		Receive:    a.opts.LivenessInterval,
-		Multiplier: a.opts.LivenessMultiplier,
+		Transmit:   o.LivenessInterval,
+		Receive:    o.LivenessInterval,
+		Multiplier: o.LivenessMultiplier,
 		// In time for a whole round of questions, so that it has its answer
 		// when the session expires.
-		Warn: min(defaults.verdict+10*time.Millisecond, a.opts.LivenessInterval*time.Duration(a.opts.LivenessMultiplier)/2),
+		Warn: min(defaults.verdict+10*time.Millisecond, o.LivenessInterval*time.Duration(o.LivenessMultiplier)/2),
 	}
 }
 

@@ -97,14 +97,6 @@ func (m *protocol) able(now time.Time, addr netip.Addr, able bool) {
 	m.evaluate(now, a)
 }
 
-// retell has gratuitous frames sent again for an address that the node holds:
-// there is an interface more to send them on.
-func (m *protocol) retell(now time.Time, addr netip.Addr) {
-	if a := m.addresses[addr]; a != nil && a.holding {
-		m.announce(now, a)
-	}
-}
-
 // session says that the session to a watched peer came up or went down.
 func (m *protocol) session(now time.Time, name string, up bool) {
 	p := m.peers[name]
@@ -119,22 +111,6 @@ func (m *protocol) session(now time.Time, name string, up bool) {
 	}
 	p.miss(now, m.timing)
 	p.suspect(now, m)
-}
-
-// met is what a peer that is back has to hear: which addresses this node took
-// while it was not there. It may have taken the same ones, and, where it was
-// there all the time on the other side of a break, any other.
-func (m *protocol) met(now time.Time, p *peer) {
-	for a := range p.addresses {
-		switch {
-		case !a.holding || p.missed.IsZero() || m.owner(a) != m.self:
-		case !a.took.Before(p.missed):
-			m.announce(now, a)
-		case p.cut:
-			m.do(effect{kind: inquire, address: a.addr})
-		}
-	}
-	p.met = now
 }
 
 // late says that the session to a peer is about to go down.
@@ -170,12 +146,6 @@ func (m *protocol) watched(now time.Time, by string, up bool) {
 	}
 }
 
-// cutOff says whether this node may have been the one that the others did not
-// see.
-func (m *protocol) cutOff(now time.Time) bool {
-	return m.lost || !m.rejoined.IsZero() && now.Sub(m.rejoined) < m.timing.rejoin
-}
-
 // answered says that the kernel of a peer is there: it told its MAC itself, on
 // port, or another node did.
 func (m *protocol) answered(now time.Time, name string, hw mac, port int, direct bool) {
@@ -198,81 +168,6 @@ func (m *protocol) unasked(now time.Time, name string) {
 		p.endRound()
 		p.nextRound = now.Add(m.timing.vouched)
 		m.timers.update(p)
-	}
-}
-
-// heard says that a gratuitous frame told that the address is at another node;
-// from is empty for a device that is none of them.
-func (m *protocol) heard(now time.Time, addr netip.Addr, from string) {
-	if p := m.peers[from]; p != nil {
-		p.spoke(now, m)
-	}
-	a := m.addresses[addr]
-	if a == nil || from == m.self || !m.started {
-		return
-	}
-	switch {
-	case a.holding && (from == "" || !m.givesWay(now, a, from)):
-		m.defend(now, a)
-	case from != "" && (a.holding || slices.Contains(a.claim.Order, from)):
-		m.drop(a)
-		m.leaveTo(now, a, from)
-	}
-}
-
-// givesWay says whether this node, which holds a, leaves it to another one that
-// claims it: the record decides, else the order.
-func (m *protocol) givesWay(now time.Time, a *address, to string) bool {
-	mine, its := slices.Index(a.claim.Order, m.self), slices.Index(a.claim.Order, to)
-	return m.cutOff(now) || mine < 0 || its >= 0 && its < mine || m.tired(now, a, to)
-}
-
-// tired ends a dispute between nodes that know different orders, because one of
-// them has lost the API: who is not on record gives way first, then the name
-// decides.
-func (m *protocol) tired(now time.Time, a *address, to string) bool {
-	if now.Sub(a.disputed) > m.timing.yield {
-		a.disputes = 0
-	}
-	a.disputed = now
-	a.disputes++
-	patience := 3
-	if m.self < to {
-		patience = 6
-	}
-	if a.claim.Recorded == m.self {
-		patience = 9
-		if m.self < to {
-			return false
-		}
-	}
-	return a.disputes > patience
-}
-
-// leaveTo leaves an address to a node that was heard.
-func (m *protocol) leaveTo(now time.Time, a *address, to string) {
-	if a.heard != to {
-		a.heard, a.pause, a.contested = to, m.timing.greeting, true
-	}
-	a.skipped = slices.DeleteFunc(a.skipped, func(n string) bool { return n == to })
-	a.verify, a.unanswered = time.Time{}, 0
-	if a.claim.Recorded != to {
-		m.checkLater(now, a)
-	}
-	m.evaluate(now, a)
-}
-
-// called says that another node, from, asks who has the address, since it
-// should not be itself.
-func (m *protocol) called(now time.Time, addr netip.Addr, from string) {
-	a := m.addresses[addr]
-	switch {
-	case a == nil:
-	case a.holding && m.owner(a) == m.self:
-		m.defend(now, a)
-	case !a.holding && a.heard == from && from != "":
-		a.unheard()
-		m.evaluate(now, a)
 	}
 }
 

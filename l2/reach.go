@@ -98,8 +98,8 @@ func (t *thread) beginSession(n *neighbour) {
 	if !n.watched || !n.address.IsValid() {
 		return
 	}
-	c := t.Announcer.session(n.address)
-	if err := t.bfd.Add(c); err != nil {
+	c := t.opts.session(n.address)
+	if err := t.sessions.Add(c); err != nil {
 		t.log.Error(err, "No session with a node", "node", n.name, "address", n.address)
 		return
 	}
@@ -112,7 +112,7 @@ func (t *thread) beginSession(n *neighbour) {
 
 func (t *thread) endSession(n *neighbour) {
 	if n.session != (bfd.Key{}) {
-		t.bfd.Remove(n.session)
+		t.sessions.Remove(n.session)
 		n.session = bfd.Key{}
 		if p := t.ports[n.port]; p != nil {
 			p.groups.leave(n.address)

@@ -20,8 +20,11 @@ import (
 // looks at the time: a process that was stopped for a while must not conclude
 // from its clock what the frames in its sockets disprove.
 type thread struct {
-	*Announcer
+	opts     Options
 	log      logr.Logger
+	mail     *mailbox
+	counts   *counters
+	sessions *bfd.Engine
 	protocol *protocol
 
 	table map[netip.Addr]*entry
@@ -57,7 +60,7 @@ const most = 1024
 
 func newThread(a *Announcer, p *protocol) *thread {
 	return &thread{
-		Announcer: a, log: a.opts.Log, protocol: p,
+		opts: a.opts, log: a.opts.Log, mail: &a.mail, counts: &a.counts, sessions: a.sessions, protocol: p,
 		table: map[netip.Addr]*entry{}, ports: map[int]*station{},
 		peers: map[string]*neighbour{}, names: map[netip.Addr]string{}, macs: map[mac]string{},
 		in: make([]byte, longestFrame), out: make([]byte, 0, longestFrame),
