@@ -22,6 +22,11 @@ type neighbour struct {
 	port    int
 	mac     mac // zero until it was seen
 
+	// companion may announce, or stand by for, an address that this node has to
+	// do with: its frames have to be told from those of strangers, also while
+	// there is no session with it. greeted is set once it was asked for its MAC.
+	companion, greeted bool
+
 	watched bool
 	session bfd.Key // while watched
 }
@@ -59,8 +64,27 @@ func (t *thread) locate(n *neighbour) {
 	}
 	t.endSession(n)
 	delete(t.macs, n.mac)
-	n.address, n.port, n.mac = address, port, mac{}
+	n.address, n.port, n.mac, n.greeted = address, port, mac{}, false
 	t.beginSession(n)
+	t.accompany(n)
+}
+
+// acquaint has this node know those who have to do with an address.
+func (t *thread) acquaint(c Claim) {
+	for _, name := range c.Order[:min(len(c.Order), 1+standbys)] {
+		if n := t.peers[name]; n != nil && !n.companion {
+			n.companion = true
+			t.accompany(n)
+		}
+	}
+}
+
+// accompany greets a companion, once.
+func (t *thread) accompany(n *neighbour) {
+	if n.companion && !n.greeted && t.portOf(n) != nil {
+		n.greeted = true
+		t.greet(n.name)
+	}
 }
 
 // find returns which of a node's addresses is on a segment of this node, and
@@ -146,6 +170,7 @@ func (t *thread) setLinks(now time.Time, links []link) {
 	fresh := t.syncPorts(links)
 	for _, n := range t.peers {
 		t.locate(n)
+		t.accompany(n)
 	}
 	for address, e := range t.table {
 		t.protocol.able(now, address, t.able(e))

@@ -130,6 +130,7 @@ func (t *thread) claim(now time.Time, address netip.Addr, c Claim) {
 		t.stale = true
 	}
 	e.interfaces = c.Interfaces
+	t.acquaint(c)
 	t.protocol.claim(now, address, c)
 	t.protocol.able(now, address, t.able(e))
 }
