@@ -4,10 +4,14 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os/exec"
+	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,12 +21,28 @@ type Client struct {
 }
 
 // Dial connects from the station to an address, not to a name.
-func (s *Station) Dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+func (s *Station) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return s.dial(ctx, new(net.Dialer), network, address)
+}
+
+func (s *Station) dial(ctx context.Context, from *net.Dialer, network, address string) (conn net.Conn, err error) {
 	err = s.ns.do(func() error {
-		conn, err = new(net.Dialer).DialContext(ctx, network, address)
+		conn, err = from.DialContext(ctx, network, address)
 		return err
 	})
 	return conn, err
+}
+
+// dials counts connections of dialOnce.
+var dials atomic.Uint32
+
+// dialOnce is Dial from a port that was not used for minutes. A node ignores a
+// connection that looks like the end of an earlier one, and the kernel, left to
+// itself, takes the same port again within a minute.
+func (s *Station) dialOnce(ctx context.Context, network, address string) (net.Conn, error) {
+	const first, ephemeral = 2048, 32768
+	port := first + dials.Add(1)%(ephemeral-first)
+	return s.dial(ctx, &net.Dialer{LocalAddr: &net.TCPAddr{Port: int(port)}}, network, address)
 }
 
 // Get asks for a page from the station, by a connection of its own, and
@@ -54,7 +74,7 @@ func (s *Station) get(ctx context.Context, url string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{DialContext: s.Dial, DisableKeepAlives: true}
+	transport := &http.Transport{DialContext: s.dialOnce, DisableKeepAlives: true}
 	return transport.RoundTrip(request)
 }
 
@@ -76,8 +96,28 @@ func (s *Station) ForgetNeighbour(addrs ...netip.Addr) error {
 	return s.ns.ip(del)
 }
 
-// FlushNeighbours forgets all that the station learned of who owns an address.
-func (s *Station) FlushNeighbours() error { return s.ns.ip(commands{"neigh flush dev eth0"}) }
+// FlushNeighbours forgets all that the station learned of who owns an address,
+// once. What it is just asking for it goes on to ask for: the kernel would throw
+// away what waits for the answer, and say that there is no such host.
+func (s *Station) FlushNeighbours() error {
+	return s.ns.do(func() error {
+		list, err := exec.Command("ip", "-o", "neigh", "show", "dev", "eth0",
+			"nud", "reachable", "nud", "stale", "nud", "delay", "nud", "probe").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("listing neighbours: %w: %s", err, list)
+		}
+		var del commands
+		for line := range strings.Lines(string(list)) {
+			address, _, _ := strings.Cut(line, " ")
+			del.add("neigh del %s dev eth0", address)
+		}
+		err = del.run()
+		if err != nil && strings.Contains(err.Error(), "No such file") {
+			return nil // one was forgotten meanwhile, by the kernel itself
+		}
+		return err
+	})
+}
 
 // KeepFlushing forgets it again and again, until the function that it returns
 // is called, which returns the first error.

@@ -44,3 +44,7 @@ func feed(input, program string, args ...string) error {
 	}
 	return nil
 }
+
+// IP has ip do commands on the station, such as "link set dev eth0 down". What
+// the kernel forgets by that, Readdress gives back.
+func (s *Station) IP(do ...string) error { return s.ns.ip(do) }

@@ -4,6 +4,7 @@ package lab
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 )
 
@@ -42,6 +43,19 @@ func (n *Node) commands() (c commands) {
 		}
 	}
 	return c
+}
+
+// Readdress gives the node the addresses and routes back that its kernel forgot
+// while eth0 was down, and returns when they are in use.
+func (n *Node) Readdress() error {
+	c := n.commands()
+	for i := range c {
+		c[i] = strings.Replace(c[i], " add ", " replace ", 1)
+	}
+	if err := n.ns.ip(c); err != nil {
+		return fmt.Errorf("giving %s its addresses again: %w", n.Name, err)
+	}
+	return n.lab.segment.awaitStations(&n.Station)
 }
 
 // commands that give a station its addresses on the segment.

@@ -4,6 +4,7 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -48,7 +49,12 @@ func (r *Requests) ask(s *Station, url string, number int) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.patient)
 	defer cancel()
 	status, pod, err := s.Get(ctx, url)
-	if err == nil && status == http.StatusOK {
+	switch {
+	case err != nil:
+		r.record.fail(number, err)
+	case status != http.StatusOK:
+		r.record.fail(number, fmt.Errorf("status %d", status))
+	default:
 		r.record.answer(number, strings.TrimSpace(pod))
 	}
 }

@@ -78,23 +78,14 @@ func (s *Station) tap(kind uint16) (tap *os.File, err error) {
 
 // onlyAdvertisements keeps the rest of IPv6 in the kernel.
 func onlyAdvertisements(fd int) error {
-	program, err := bpf.Assemble([]bpf.Instruction{
+	return attach(fd,
 		bpf.LoadAbsolute{Off: ethernetLength + 6, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: protocolICMPv6, SkipTrue: 3},
 		bpf.LoadAbsolute{Off: ethernetLength + ipv6Length, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: neighbourTell, SkipTrue: 1},
 		bpf.RetConstant{Val: 2048},
 		bpf.RetConstant{Val: 0},
-	})
-	if err != nil {
-		return err
-	}
-	filter := make([]unix.SockFilter, len(program))
-	for i, op := range program {
-		filter[i] = unix.SockFilter{Code: op.Op, Jt: op.Jt, Jf: op.Jf, K: op.K}
-	}
-	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
-		&unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	)
 }
 
 func (s *Sniffer) read(tap *os.File) {
@@ -182,6 +173,21 @@ func (s *Station) question(about netip.Addr) []byte {
 		return arpRequest(s.MAC, s.IPv4, about)
 	}
 	return solicitation(s.MAC, s.IPv6, about)
+}
+
+// Send puts frames on the segment as they are, Ethernet header first.
+func (s *Station) Send(frames ...[]byte) error {
+	tap, err := s.tap(etherARP)
+	if err != nil {
+		return fmt.Errorf("sending from %s: %w", s.Name, err)
+	}
+	defer tap.Close()
+	for _, frame := range frames {
+		if _, err := tap.Write(frame); err != nil {
+			return fmt.Errorf("sending from %s: %w", s.Name, err)
+		}
+	}
+	return nil
 }
 
 // StationOf names the node or client with that MAC, or returns the MAC.

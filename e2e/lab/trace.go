@@ -25,6 +25,10 @@ type Question struct {
 	Answered time.Duration
 	// Pod is who answered.
 	Pod string
+	// Failed is when it was known that no answer comes, and Err why; zero where
+	// nobody said so.
+	Failed time.Duration
+	Err    error
 }
 
 // Gap is a time without an answer. It counts from the begin of the trace.
@@ -142,6 +146,14 @@ func (r *recorder) answer(number int, pod string) bool {
 	r.questions[number].Answered, r.questions[number].Pod = r.last, pod
 	r.answered++
 	return true
+}
+
+// fail notes why a question has no answer.
+func (r *recorder) fail(number int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q := &r.questions[number]
+	q.Failed, q.Err = time.Since(r.began), err
 }
 
 func (r *recorder) progress() Progress {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,6 +42,11 @@ type Options struct {
 	SpeakerFlags []string
 	// WithoutSpeakers leaves them to the caller.
 	WithoutSpeakers bool
+	// WithoutController and WithoutKubeProxy leave those out.
+	WithoutController, WithoutKubeProxy bool
+
+	// dir keeps the logs; one that Stop removes if empty.
+	dir string
 }
 
 // Site is a lab with Berth at work.
@@ -59,7 +65,7 @@ func Start(ctx context.Context, opts Options) (*Site, error) {
 	if err := lab.Available(); err != nil {
 		return nil, err
 	}
-	kube, err := cluster.Start(ctx, cluster.Options{ControllerManager: true})
+	kube, err := cluster.Start(ctx, cluster.Options{ControllerManager: true, Dir: opts.dir})
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +82,18 @@ func Start(ctx context.Context, opts Options) (*Site, error) {
 func New(t testing.TB, opts Options) *Site {
 	t.Helper()
 	lab.New(t, lab.Options{Nodes: -1, Clients: -1}).Stop()
+	dir, err := os.MkdirTemp("", "berth-site-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the logs of the site are in %s", dir)
+			return
+		}
+		_ = os.RemoveAll(dir)
+	})
+	opts.dir = dir
 	s, err := Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
@@ -98,12 +116,17 @@ func (s *Site) start(ctx context.Context) (err error) {
 	if err := s.configure(ctx); err != nil {
 		return err
 	}
-	s.Lab, err = lab.Start(ctx, lab.Options{Nodes: s.opts.Nodes, Clients: s.opts.Clients, Cluster: s.Kube})
+	s.Lab, err = lab.Start(ctx, lab.Options{Nodes: s.opts.Nodes, Clients: s.opts.Clients, Cluster: s.Kube, WithoutKubeProxy: s.opts.WithoutKubeProxy})
 	if err != nil {
 		return err
 	}
-	if err := s.startController(); err != nil || s.opts.WithoutSpeakers {
-		return err
+	if !s.opts.WithoutController {
+		if err := s.startController(); err != nil {
+			return err
+		}
+	}
+	if s.opts.WithoutSpeakers {
+		return nil
 	}
 	return s.StartSpeakers(ctx)
 }
@@ -149,15 +172,8 @@ func (s *Site) startController() error {
 
 // StartSpeakers starts one on each node, and returns when all have reported.
 func (s *Site) StartSpeakers(ctx context.Context) error {
-	binary, err := cluster.Built("berth-speaker" + s.opts.Suffix)
-	if err != nil {
-		return err
-	}
 	for _, n := range s.Nodes {
-		p, err := n.Run(binary, append([]string{
-			"--node-name=" + n.Name, "--kubeconfig=" + s.Kube.Kubeconfig(), "--namespace=" + Namespace,
-			"--exclude-interfaces=lo|pod.*",
-		}, s.opts.SpeakerFlags...)...)
+		p, err := s.RunSpeaker(n)
 		if err != nil {
 			return err
 		}
@@ -174,6 +190,18 @@ func (s *Site) StartSpeakers(ctx context.Context) error {
 		}
 		return reported == len(s.Nodes), err
 	})
+}
+
+// RunSpeaker starts a speaker on a node, be it a second one.
+func (s *Site) RunSpeaker(n *lab.Node) (*lab.Program, error) {
+	binary, err := cluster.Built("berth-speaker" + s.opts.Suffix)
+	if err != nil {
+		return nil, err
+	}
+	return n.Run(binary, append([]string{
+		"--node-name=" + n.Name, "--kubeconfig=" + s.Kube.Kubeconfig(), "--namespace=" + Namespace,
+		"--exclude-interfaces=lo|pod.*",
+	}, s.opts.SpeakerFlags...)...)
 }
 
 // Await returns when what is described holds, or says what did not.
