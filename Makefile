@@ -77,18 +77,22 @@ fuzz: prepare ## Run every fuzz test for FUZZTIME (10s).
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "$$package" </dev/null || exit 1; done
 
 .PHONY: bench
-bench: build kube ## Measure Berth against a real API server.
+bench: build kube ## Measure Berth against a real API server, and beside VRRP.
+	@e2e/prepare.sh lab bench
 	cd e2e && go run ./bench
 
 .PHONY: demo
-demo: announce-demo build kube ## See Berth at work in a control plane of its own; KEEP=1 leaves it up.
+demo: announce-demo build kube ## See Berth at work, a power cut included; KEEP=1 leaves it up.
+	@e2e/prepare.sh lab
 	cd e2e && go run ./demo
 
 .PHONY: announce-demo
 announce-demo:
-	@echo "Builds Berth and a Kubernetes control plane, starts both on loopback, and shows Services getting addresses."
+	@echo "Builds Berth and a Kubernetes control plane, and starts them on a small network inside this"
+	@echo "machine: Services get addresses, a client uses one, and the node that answers loses power."
+	@echo "It takes half a minute, and stops all of it then; KEEP=1 leaves it up."
 	@test -f bin/kube.stamp || \
-		echo "The first time compiles Kubernetes: 6 to 12 minutes on two cores. Later ones take seconds."
+		echo "The first time compiles Kubernetes before: 6 to 12 minutes on two cores."
 
 .PHONY: clean
 clean: ## Remove what was built.

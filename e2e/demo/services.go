@@ -1,7 +1,10 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -14,8 +17,12 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/providers"
 )
+
+//go:embed services.yaml
+var servicesYAML []byte
 
 // namespace is where the Services are.
 const namespace = "demo"
@@ -36,21 +43,39 @@ type outcome struct {
 }
 
 var outcomes = []outcome{
-	{name: "plain", addresses: []string{"192.0.2.0/24"}},
-	{name: "requested", addresses: []string{"192.0.2.80/32"}},
-	{name: "shared-tcp", addresses: []string{"192.0.2.0/24"}},
-	{name: "shared-udp", addresses: []string{"192.0.2.0/24"}},
-	{name: "dual-stack", addresses: []string{"192.0.2.0/24", "2001:db8::/64"}},
-	{name: "no-pods", addresses: []string{"192.0.2.0/24"}, serving: "SelectorMatchesNoPods"},
+	{name: "plain", addresses: []string{"172.30.0.0/24"}},
+	{name: "requested", addresses: []string{"172.30.0.240/32"}},
+	{name: "shared-tcp", addresses: []string{"172.30.0.0/24"}},
+	{name: "shared-udp", addresses: []string{"172.30.0.0/24"}},
+	{name: "dual-stack", addresses: []string{"172.30.0.0/24", "fd00:30::/64"}},
+	{name: "no-pods", addresses: []string{"172.30.0.0/24"}, serving: "SelectorMatchesNoPods"},
 	{name: "outside", provisioned: "AddressNotInPool", serving: "NotProvisioned"},
+}
+
+// giveAddresses creates the Services and shows what becomes of them.
+func (s *stage) giveAddresses(ctx context.Context) error {
+	services, err := cluster.Decode(servicesYAML)
+	if err != nil {
+		return err
+	}
+	seen, err := s.create(ctx, services)
+	if err != nil {
+		return err
+	}
+	showTimes(seen)
+	if err := s.showKubectl(ctx, "get", "services", "--namespace", namespace); err != nil {
+		return err
+	}
+	showConditions(seen)
+	return nil
 }
 
 // create creates the Services, each once the one before has an answer, and
 // returns when all are as they have to be.
-func (d *demo) create(ctx context.Context, services []*unstructured.Unstructured) (map[string]*sight, error) {
+func (s *stage) create(ctx context.Context, services []*unstructured.Unstructured) (map[string]*sight, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	events, err := d.client.Watch(ctx, &corev1.ServiceList{}, client.InNamespace(namespace))
+	events, err := s.api.Watch(ctx, &corev1.ServiceList{}, client.InNamespace(namespace))
 	if err != nil {
 		return nil, err
 	}
@@ -58,21 +83,21 @@ func (d *demo) create(ctx context.Context, services []*unstructured.Unstructured
 
 	seen := map[string]*sight{}
 	for _, service := range services {
-		s := &sight{created: time.Now()}
-		seen[service.GetName()] = s
-		if err := d.client.Create(ctx, service); err != nil {
+		one := &sight{created: time.Now()}
+		seen[service.GetName()] = one
+		if err := s.api.Create(ctx, service); err != nil {
 			return nil, fmt.Errorf("creating the Service %s: %w", service.GetName(), err)
 		}
-		if err := d.follow(events, seen, s.answered); err != nil {
+		if err := s.follow(events, seen, one.answered); err != nil {
 			return nil, fmt.Errorf("waiting for the Service %s: %w", service.GetName(), err)
 		}
 	}
-	err = d.follow(events, seen, func() bool { return missing(seen) == nil })
+	err = s.follow(events, seen, func() bool { return missing(seen) == nil })
 	return seen, errors.Join(err, missing(seen))
 }
 
 // follow notes what happens to the Services until is is true.
-func (d *demo) follow(events watch.Interface, seen map[string]*sight, is func() bool) error {
+func (s *stage) follow(events watch.Interface, seen map[string]*sight, is func() bool) error {
 	for !is() {
 		select {
 		case event, open := <-events.ResultChan():
@@ -80,7 +105,7 @@ func (d *demo) follow(events watch.Interface, seen map[string]*sight, is func() 
 				return errors.New("the watch of the Services ended")
 			}
 			note(seen, event)
-		case <-d.controller.Done():
+		case <-s.controller.Done():
 			return errors.New("berth-controller ended")
 		}
 	}

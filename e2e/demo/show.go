@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -8,7 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/berth-lb/berth/e2e/cluster"
+	"github.com/berth-lb/berth/e2e/lab"
 	"github.com/berth-lb/berth/providers"
 )
 
@@ -36,8 +38,8 @@ func showTimes(seen map[string]*sight) {
 }
 
 // showKubectl shows a command and what it prints.
-func (d *demo) showKubectl(ctx context.Context, args ...string) error {
-	out, err := d.Kubectl(ctx, args...)
+func (s *stage) showKubectl(ctx context.Context, args ...string) error {
+	out, err := s.kube.Kubectl(ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -60,33 +62,24 @@ func showConditions(seen map[string]*sight) {
 	}
 }
 
-func hintKeep() {
-	fmt.Print("\nAll of it is as it should be. To look around in there: make demo KEEP=1\n")
+// heading begins an act.
+func heading(what string) { fmt.Printf("\n== %s ==\n\n", what) }
+
+// showGap shows what a power cut did to requests.
+func showGap(trace lab.Trace) {
+	late := 0
+	for _, q := range trace.Questions {
+		if q.Answered-q.Sent > waited {
+			late++
+		}
+	}
+	fmt.Printf("\nNo answer for %d ms. Of %d requests, %d were sent in that time and answered when TCP\n"+
+		"tried again, a second later. Lost, being under way through the node: %d.\n",
+		trace.Gap().Milliseconds(), trace.Sent(), late, trace.Lost())
 }
 
-func hintKept(c *cluster.Cluster) {
-	fmt.Printf(`
-All of it is as it should be, and stays up until Ctrl-C. In another terminal, in
-the repository's top folder:
-
-  export KUBECONFIG=%s
-  alias kubectl="$PWD/bin/kube kubectl"
-
-Have the Service that asked for an address of no pool ask for a free one:
-
-  kubectl annotate -n demo service outside --overwrite metallb.io/loadBalancerIPs=192.0.2.44
-  kubectl get -n demo service outside
-
-Take the pods away from the Services, and see them say so:
-
-  kubectl label -n demo pods --all --overwrite app=gone
-  kubectl get -n demo service plain -o yaml
-
-One more Service, and the events that tell its story:
-
-  kubectl create -n demo service loadbalancer mine --tcp=80
-  kubectl describe -n demo service mine
-
-Logs and data are in %s.
-`, c.Kubeconfig(), c.Dir())
+// showLoad shows what became of requests.
+func showLoad(trace lab.Trace) {
+	fmt.Printf("%d requests in %.1f s, %d lost, the longest time without an answer %d ms.\n",
+		trace.Sent(), trace.Length.Seconds(), trace.Lost(), trace.Gap().Milliseconds())
 }
