@@ -1,11 +1,13 @@
-// Command bench measures the control plane: each figure is printed beside the
-// limit that was measured in the same run, on the same machine, with a client
-// that does nothing but the writes that can't be avoided.
+// Command bench measures Berth: each figure is printed beside the limit that
+// was measured in the same run, on the same machine. For the control plane that
+// is a client that does nothing but the writes that can't be avoided; for layer
+// 2 it is VRRP, and the kernel.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -20,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/berth-lb/berth/e2e/cluster"
+	"github.com/berth-lb/berth/e2e/lab"
 )
 
 // figure is a row of what is printed.
@@ -39,7 +42,18 @@ type bench struct {
 	samples    int
 	large      int
 	rest       time.Duration
-	figures    []figure
+
+	cuts      int
+	manyCuts  int
+	manyPace  time.Duration
+	addresses int
+	restarts  int
+	frozen    time.Duration
+	watch     time.Duration
+	flood     time.Duration
+	firsts    int
+
+	figures []figure
 }
 
 // measures are what there is to measure, in order.
@@ -52,9 +66,17 @@ var measures = []struct {
 	{"latency", measureLatency},
 	{"restart", measureRestart},
 	{"exhausted", measureExhausted},
+	{"powercut", measurePowerCut},
+	{"many", measureMany},
+	{"rolling", measureRolling},
+	{"frozen", measureFrozen},
+	{"speaker", measureSpeaker},
+	{"arp", measureARP},
+	{"first", measureFirst},
 }
 
 func main() {
+	lab.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	log.SetLogger(logr.Discard())
@@ -78,6 +100,15 @@ func run(ctx context.Context) error {
 	flag.IntVar(&b.samples, "samples", 300, "Services that are created one by one for a latency")
 	flag.IntVar(&b.large, "services", 10_000, "Services of the large cluster")
 	flag.DurationVar(&b.rest, "rest", 10*time.Minute, "how long the controller is watched at rest")
+	flag.IntVar(&b.cuts, "cuts", 100, "power cuts of a node with the addresses of one Service")
+	flag.IntVar(&b.manyCuts, "many-cuts", 10, "power cuts of a node with many addresses")
+	flag.IntVar(&b.addresses, "addresses", 500, "addresses of that node")
+	flag.DurationVar(&b.manyPace, "many-pace", 50*time.Millisecond, "how often each of them is asked")
+	flag.IntVar(&b.restarts, "restarts", 3, "rounds of each way to restart speakers and to take a node out")
+	flag.DurationVar(&b.frozen, "frozen", 10*time.Minute, "how long speakers are stopped in turn on a busy machine")
+	flag.DurationVar(&b.watch, "watch", time.Minute, "how long speakers of the large cluster are watched at rest, and under changes")
+	flag.DurationVar(&b.flood, "flood", 5*time.Second, "how long ARP requests are sent, for each figure")
+	flag.IntVar(&b.firsts, "firsts", 200, "Services that are created one by one until they answer ARP")
 	flag.Parse()
 	if b.controller == "" {
 		root, err := cluster.Root()
@@ -86,18 +117,35 @@ func run(ctx context.Context) error {
 		}
 		b.controller = filepath.Join(root, "bin", "berth-controller")
 	}
+	chosen := strings.Split(*only, ",")
+	for _, name := range chosen {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("-only: %q is none of %s", name, strings.Join(names, ","))
+		}
+	}
+	// What fails takes nothing away from what was measured.
+	err := b.measure(ctx, chosen)
+	return errors.Join(b.print(*output), err)
+}
+
+func (b *bench) measure(ctx context.Context, only []string) (errs error) {
 	for _, m := range measures {
-		if !slices.Contains(strings.Split(*only, ","), m.name) {
+		if !slices.Contains(only, m.name) {
 			continue
 		}
 		began := time.Now()
 		progress("measuring %s", m.name)
 		if err := m.run(ctx, b); err != nil {
-			return fmt.Errorf("measuring %s: %w", m.name, err)
+			err = fmt.Errorf("measuring %s: %w", m.name, err)
+			progress("  %v", err)
+			errs = errors.Join(errs, err)
+		}
+		if ctx.Err() != nil {
+			break
 		}
 		progress("measured %s in %v", m.name, time.Since(began).Round(time.Second))
 	}
-	return b.print(*output)
+	return errs
 }
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
