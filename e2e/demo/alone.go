@@ -34,7 +34,7 @@ func buildAlone(ctx context.Context) (*stage, error) {
 	step(began, "etcd, kube-apiserver and kube-controller-manager are up")
 	s := &stage{kube: kube}
 	if err := s.furnishAlone(ctx); err != nil {
-		err = s.explain(err)
+		err = s.explain(ctx, err)
 		s.close()
 		return nil, err
 	}

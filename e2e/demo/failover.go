@@ -38,6 +38,8 @@ type failover struct {
 	// owners are the nodes that announce each address, owner that of address.
 	owners map[netip.Addr]string
 	owner  string
+	// dark is the node whose power was cut.
+	dark *lab.Node
 }
 
 // useAddress has the client ask for a page at the address of a Service, and
@@ -70,21 +72,25 @@ func (f *failover) get(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, beat)
 		defer cancel()
 		status, pod, err = f.client.Get(ctx, f.url)
-		return err == nil, err
+		return err == nil && status == http.StatusOK, err
 	})
+	if err != nil {
+		return err
+	}
 	fmt.Printf("%s$ GET %s\n%d %s", f.client.Name, f.url, status, pod)
-	return err
+	return nil
 }
 
 // cutPower cuts that of the owner, under load.
 func (f *failover) cutPower(ctx context.Context) error {
 	heading("The power of " + f.owner + " is cut")
 	dead := f.owner
+	f.dark = f.lan.Node(dead)
 	m := startMeter(f.client, f.url)
 	err := inTurn(
 		func() error { return m.watch(ctx, time.Second) },
 		m.mark("power of "+dead+" cut"),
-		func() error { return m.during(func() error { return f.lan.CutPower(f.lan.Node(dead)) }) },
+		func() error { return m.during(func() error { return f.lan.CutPower(f.dark) }) },
 		func() error { return m.watch(ctx, 2*time.Second) },
 	)
 	trace := m.stop()
@@ -109,31 +115,20 @@ func (f *failover) cutPower(ctx context.Context) error {
 
 // restorePower has the dead node back, under load.
 func (f *failover) restorePower(ctx context.Context) error {
-	dead := f.dark()
-	heading("The power of " + dead.Name + " is back")
+	heading("The power of " + f.dark.Name + " is back")
 	load := f.client.Request(f.url, pace, patient)
 	err := inTurn(
-		func() error { return f.lan.RestorePower(ctx, dead) },
-		func() error { return f.awaitSpeaker(ctx, dead) },
+		func() error { return f.lan.RestorePower(ctx, f.dark) },
+		func() error { return f.awaitSpeaker(ctx, f.dark) },
 		func() error { return pause(ctx, time.Second) },
 	)
 	trace := load.Stop()
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s and its speaker are at work again. They leave every address where it is:\n", dead.Name)
+	fmt.Printf("%s and its speaker are at work again. They leave every address where it is:\n", f.dark.Name)
 	showLoad(trace)
 	return errors.Join(f.unmoved(ctx, trace), f.showARP(ctx))
-}
-
-// dark is the node whose power is cut.
-func (f *failover) dark() *lab.Node {
-	for i, speaker := range f.lan.Speakers {
-		if !speaker.Running() {
-			return f.lan.Nodes[i]
-		}
-	}
-	return nil
 }
 
 // restartSpeaker restarts that of the owner, under load.

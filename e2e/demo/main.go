@@ -31,7 +31,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log.SetLogger(logr.Discard())
-	if err := run(ctx); err != nil {
+	err := run(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
@@ -44,7 +48,7 @@ func run(ctx context.Context) error {
 	}
 	defer s.close()
 	if err := play(ctx, s); err != nil {
-		return s.explain(err)
+		return s.explain(ctx, err)
 	}
 	if os.Getenv("KEEP") == "" {
 		hintKeep()
@@ -77,6 +81,6 @@ func keep(ctx context.Context, s *stage) error {
 	case <-ctx.Done():
 		return nil
 	case <-s.controller.Done():
-		return s.explain(errors.New("berth-controller ended"))
+		return s.explain(ctx, errors.New("berth-controller ended"))
 	}
 }

@@ -52,7 +52,7 @@ func buildLAN(ctx context.Context) (*stage, error) {
 	}
 	s := &stage{kube: lan.Kube, api: lan.API, controller: lan.Controller, lan: lan}
 	if err := s.furnish(ctx, began); err != nil {
-		err = s.explain(err)
+		err = s.explain(ctx, err)
 		s.close()
 		return nil, err
 	}
@@ -108,8 +108,12 @@ func (s *stage) close() {
 	s.kube.Stop()
 }
 
-// explain shows what the programs said last, before err is shown.
-func (s *stage) explain(err error) error {
+// explain shows what the programs said last, before err is shown. Who interrupts
+// the demo needs no explanation.
+func (s *stage) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
 	if s.controller != nil {
 		fmt.Fprintf(os.Stderr, "\nthe last lines of berth-controller:\n%s\n", s.controller.Tail(20))
 	}
