@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/berth-lb/berth/e2e/lab"
@@ -16,6 +17,7 @@ import (
 type load struct {
 	forget   func() error // ends the forgetting
 	requests []*lab.Requests
+	probes   *lab.Probes
 	talks    []*lab.Conversation
 }
 
@@ -30,6 +32,14 @@ func startLoad(ctx context.Context, s *site.Site, addrs []netip.Addr, w way) (*l
 				return nil, errors.Join(err, l.stop(&toll{}))
 			}
 			l.talks = append(l.talks, talk)
+		}
+	}
+	// Datagrams show what a move itself loses. Where nobody tells who has the
+	// address for a while, the client's kernel drops what it has no room for.
+	if w.moves {
+		var err error
+		if l.probes, err = client.Probe(lab.ProbeOptions{Every: probePace}, echoes(addrs)...); err != nil {
+			return nil, errors.Join(err, l.stop(&toll{}))
 		}
 	}
 	l.forget = client.KeepFlushing(flushPace)
@@ -66,9 +76,19 @@ func (l *load) stop(t *toll) error {
 		t.lost += trace.Lost()
 		t.slowest = max(t.slowest, trace.Slowest())
 		for _, q := range trace.Questions {
-			if q.Answered < 0 {
-				progress("  lost, %v after the load began: %v", q.Sent.Round(time.Millisecond), q.Err)
+			if q.Answered >= 0 {
+				continue
 			}
+			progress("  lost, %v after the load began: %v", q.Sent.Round(time.Millisecond), q.Err)
+			if errors.Is(q.Err, syscall.ECONNRESET) {
+				t.cutShort++
+			}
+		}
+	}
+	if l.probes != nil {
+		for _, trace := range l.probes.Stop() {
+			t.datagrams += trace.Sent()
+			t.missing += trace.Lost()
 		}
 	}
 	for _, talk := range l.talks {

@@ -250,11 +250,11 @@ func (l *load) nothingLost() {
 func (l *load) moves(i int) (at []time.Time) {
 	client := i % len(l.g.Clients)
 	var last *lab.Sighting
-	for _, s := range l.g.seen()[client][l.from[client]:] {
+	for n, s := range l.g.seen()[client] {
 		if s.Addr != l.addresses[i] {
 			continue
 		}
-		if last != nil && !bytes.Equal(last.MAC, s.MAC) {
+		if n >= l.from[client] && last != nil && !bytes.Equal(last.MAC, s.MAC) {
 			at = append(at, s.At)
 		}
 		last = &s

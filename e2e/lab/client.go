@@ -4,6 +4,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -39,10 +41,17 @@ var dials atomic.Uint32
 // dialOnce is Dial from a port that was not used for minutes. A node ignores a
 // connection that looks like the end of an earlier one, and the kernel, left to
 // itself, takes the same port again within a minute.
-func (s *Station) dialOnce(ctx context.Context, network, address string) (net.Conn, error) {
+func (s *Station) dialOnce(ctx context.Context, network, address string) (conn net.Conn, err error) {
 	const first, ephemeral = 2048, 32768
-	port := first + dials.Add(1)%(ephemeral-first)
-	return s.dial(ctx, &net.Dialer{LocalAddr: &net.TCPAddr{Port: int(port)}}, network, address)
+	// One that never heard that its connection ended is in use for long.
+	for range 20 {
+		port := first + dials.Add(1)%(ephemeral-first)
+		conn, err = s.dial(ctx, &net.Dialer{LocalAddr: &net.TCPAddr{Port: int(port)}}, network, address)
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return conn, err
 }
 
 // Get asks for a page from the station, by a connection of its own, and
