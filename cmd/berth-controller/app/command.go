@@ -9,8 +9,11 @@ import (
 	"github.com/berth-lb/berth/cmd/internal/process"
 )
 
+// gcPercent leaves a start with many Services some room; see process.Main.
+const gcPercent = 50
+
 // Main runs the command and returns its exit code.
-func Main() int { return process.Main(command()) }
+func Main() int { return process.Main(command(), gcPercent) }
 
 func command() *cobra.Command {
 	o := defaults()

@@ -14,12 +14,16 @@ import (
 // with fewer cores: a timer or a frame must not wait for one to be free.
 const minProcs = 4
 
+// gcPercent is low: there is a speaker on each node, and it makes little garbage
+// except at its start.
+const gcPercent = 20
+
 // Main runs the command and returns its exit code.
 func Main() int {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < minProcs {
 		runtime.GOMAXPROCS(minProcs)
 	}
-	return process.Main(command())
+	return process.Main(command(), gcPercent)
 }
 
 func command() *cobra.Command {

@@ -25,14 +25,12 @@ type UsageError struct{ error }
 // Usage makes err a UsageError.
 func Usage(err error) error { return UsageError{err} }
 
-// gcPercent is how far the heap grows before the garbage in it is collected,
-// unless $GOGC says otherwise: most of it is caches, which are no garbage, and
-// what the default of 100 would set aside for them is better left to others.
-const gcPercent = 50
-
 // Main runs the command until it ends or a signal ends it, and returns the exit
-// code of the process.
-func Main(cmd *cobra.Command) int {
+// code of the process. gcPercent is how far the heap grows before the garbage in
+// it is collected, unless $GOGC says otherwise: most of it is caches, which are
+// no garbage, and what Go's default of 100 would set aside for them is better
+// left to others.
+func Main(cmd *cobra.Command, gcPercent int) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
