@@ -42,11 +42,16 @@ func (n *netns) port(link netlink.Link, in interest) *port {
 // await reads the next frame of a socket.
 func await(t testing.TB, s *socket) ([]byte, error) {
 	t.Helper()
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}, 5000); n != 1 {
+	n, err := 0, error(unix.EINTR)
+	for err == unix.EINTR {
+		// The runtime interrupts its threads by signals.
+		n, err = unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}, 5000)
+	}
+	if n != 1 {
 		t.Fatalf("nothing came within 5 s: %v", err)
 	}
 	b := make([]byte, longestFrame)
-	n, err := s.read(b)
+	n, err = s.read(b)
 	return b[:n], err
 }
 
