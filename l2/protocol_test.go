@@ -29,6 +29,8 @@ func TestPowerCut(t *testing.T) {
 	for seed := range uint64(50) {
 		w := running(t)
 		w.rand = rand.New(rand.NewPCG(seed, 1))
+		// At any moment between two packets.
+		w.sleep(time.Second + time.Duration(w.rand.IntN(100))*step)
 		w.nodes["a"].off()
 		took := w.until("b takes over", time.Second, w.heldBy(vip, "b"))
 		if took > 310*time.Millisecond {
