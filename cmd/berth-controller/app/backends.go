@@ -49,7 +49,7 @@ func newPool(_ context.Context, mgr manager.Manager, wake providers.Wake, o *opt
 		return nil, err
 	}
 	p := pool.New(mgr.GetClient(), o.namespace, wake)
-	if err := metrics.Registry.Register(p.Collector(o.oldMetricNames)); err != nil {
+	if err := metrics.Registry.Register(p.Collector(o.endpoints.MetalLBNames)); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	return p, p.SetupWithManager(mgr)

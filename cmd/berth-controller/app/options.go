@@ -31,11 +31,8 @@ type options struct {
 	renewDeadline time.Duration
 	retryPeriod   time.Duration
 
-	metricsAddress string
-	probeAddress   string
-	pprofAddress   string
-	oldMetricNames bool
-	log            process.Log
+	endpoints process.Endpoints
+	log       process.Log
 }
 
 // classOf is the spec.loadBalancerClass of each backend, unless a flag says
@@ -48,17 +45,16 @@ var classOf = map[string]string{
 
 func defaults() *options {
 	return &options{
-		namespace:      "berth-system",
-		backends:       []string{"pool"},
-		concurrency:    16,
-		clusterName:    "kubernetes",
-		leaderElect:    true,
-		leaseDuration:  15 * time.Second,
-		renewDeadline:  10 * time.Second,
-		retryPeriod:    2 * time.Second,
-		metricsAddress: ":8080",
-		probeAddress:   ":8081",
-		log:            process.NewLog(),
+		namespace:     "berth-system",
+		backends:      []string{"pool"},
+		concurrency:   16,
+		clusterName:   "kubernetes",
+		leaderElect:   true,
+		leaseDuration: 15 * time.Second,
+		renewDeadline: 10 * time.Second,
+		retryPeriod:   2 * time.Second,
+		endpoints:     process.Endpoints{Metrics: ":8080", Probes: ":8081"},
+		log:           process.NewLog(),
 	}
 }
 
@@ -80,10 +76,7 @@ func (o *options) addTo(f *pflag.FlagSet) {
 	f.DurationVar(&o.renewDeadline, "leader-elect-renew-deadline", o.renewDeadline, "how long a leader tries to stay one before it gives up")
 	f.DurationVar(&o.retryPeriod, "leader-elect-retry-period", o.retryPeriod, "pause between tries to become or stay leader")
 
-	f.StringVar(&o.metricsAddress, "metrics-bind-address", o.metricsAddress, "address of /metrics, 0 for none")
-	f.StringVar(&o.probeAddress, "health-probe-bind-address", o.probeAddress, "address of /healthz and /readyz, 0 for none")
-	f.StringVar(&o.pprofAddress, "pprof-bind-address", o.pprofAddress, "address of /debug/pprof, empty for none")
-	f.BoolVar(&o.oldMetricNames, "metallb-metrics", o.oldMetricNames, "serve metrics under the names that MetalLB gives them as well")
+	o.endpoints.AddTo(f)
 	o.log.AddTo(f)
 }
 

@@ -98,9 +98,9 @@ func newManager(config *rest.Config, log logr.Logger, o *options, newCache cache
 		LeaseDuration:                       &o.leaseDuration,
 		RenewDeadline:                       &o.renewDeadline,
 		RetryPeriod:                         &o.retryPeriod,
-		Metrics:                             metricsserver.Options{BindAddress: o.metricsAddress},
-		HealthProbeBindAddress:              o.probeAddress,
-		PprofBindAddress:                    o.pprofAddress,
+		Metrics:                             metricsserver.Options{BindAddress: o.endpoints.Metrics},
+		HealthProbeBindAddress:              o.endpoints.Probes,
+		PprofBindAddress:                    o.endpoints.Profiles,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("setting up: %w", err)

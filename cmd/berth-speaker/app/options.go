@@ -35,11 +35,8 @@ type options struct {
 	standIn            bool
 	standInLimit       time.Duration
 
-	metricsAddress string
-	probeAddress   string
-	pprofAddress   string
-	oldMetricNames bool
-	log            process.Log
+	endpoints process.Endpoints
+	log       process.Log
 }
 
 func defaults() *options {
@@ -53,8 +50,7 @@ func defaults() *options {
 		livenessMultiplier: 3,
 		standIn:            true,
 		standInLimit:       30 * time.Second,
-		metricsAddress:     ":7472",
-		probeAddress:       ":7474",
+		endpoints:          process.Endpoints{Metrics: ":7472", Probes: ":7474"},
 		log:                process.NewLog(),
 	}
 }
@@ -74,10 +70,7 @@ func (o *options) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&o.standIn, "stand-in", o.standIn, "answer in the name of a speaker that is gone while its node is there, rather than take its addresses over; switch off where the network refuses such answers")
 	f.DurationVar(&o.standInLimit, "stand-in-limit", o.standInLimit, "how long to stand in before the addresses are taken over")
 
-	f.StringVar(&o.metricsAddress, "metrics-bind-address", o.metricsAddress, "address of /metrics, 0 for none")
-	f.StringVar(&o.probeAddress, "health-probe-bind-address", o.probeAddress, "address of /healthz and /readyz, 0 for none")
-	f.StringVar(&o.pprofAddress, "pprof-bind-address", o.pprofAddress, "address of /debug/pprof, empty for none")
-	f.BoolVar(&o.oldMetricNames, "metallb-metrics", o.oldMetricNames, "serve metrics under the names that MetalLB gives them as well")
+	o.endpoints.AddTo(f)
 	o.log.AddTo(f)
 }
 

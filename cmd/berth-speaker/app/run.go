@@ -66,7 +66,7 @@ func run(ctx context.Context, o *options) error {
 	if err := s.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	for _, c := range []prometheus.Collector{s.Collector(o.oldMetricNames), newCollector(layer2.Counters, o.oldMetricNames)} {
+	for _, c := range []prometheus.Collector{s.Collector(o.endpoints.MetalLBNames), newCollector(layer2.Counters, o.endpoints.MetalLBNames)} {
 		if err := metrics.Registry.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
@@ -91,9 +91,9 @@ func newManager(config *rest.Config, log logr.Logger, o *options) (manager.Manag
 		Scheme:                 scheme,
 		Logger:                 log,
 		Cache:                  cache.Options{ByObject: speaker.CacheByObject(o.namespace, o.nodeName)},
-		Metrics:                metricsserver.Options{BindAddress: o.metricsAddress},
-		HealthProbeBindAddress: o.probeAddress,
-		PprofBindAddress:       o.pprofAddress,
+		Metrics:                metricsserver.Options{BindAddress: o.endpoints.Metrics},
+		HealthProbeBindAddress: o.endpoints.Probes,
+		PprofBindAddress:       o.endpoints.Profiles,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("setting up: %w", err)
