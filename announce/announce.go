@@ -7,22 +7,32 @@ import (
 	"net/netip"
 
 	metallb "go.universe.tf/metallb/api/v1beta1"
+	"go.universe.tf/metallb/api/v1beta2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/berth-lb/berth/trafficpolicy"
 )
 
-// ReasonNotAdvertised is why an address is not announced that no configuration
-// asks any node to announce. The other reasons are those of trafficpolicy.
-const ReasonNotAdvertised = "NotAdvertised"
+// Reasons why an address is not announced, besides those of trafficpolicy.
+const (
+	// ReasonNotAdvertised: no configuration asks any node to announce it.
+	ReasonNotAdvertised = "NotAdvertised"
+	// ReasonNoSession: nodes announce it by BGP, and none of them has a session
+	// with a router. Whoever sees the sessions says so; decisions here do not.
+	ReasonNoSession = "NoSession"
+)
 
 // Config is what an installation and its cluster look like, apart from
 // Services.
 type Config struct {
-	Pools            []*metallb.IPAddressPool
-	L2Advertisements []*metallb.L2Advertisement
-	Nodes            []Node
+	Pools             []*metallb.IPAddressPool
+	L2Advertisements  []*metallb.L2Advertisement
+	BGPAdvertisements []*metallb.BGPAdvertisement
+	BGPPeers          []*v1beta2.BGPPeer
+	BFDProfiles       []*metallb.BFDProfile
+	Communities       []*metallb.Community
+	Nodes             []Node
 	// Self is the node that asks.
 	Self string
 }
@@ -56,7 +66,8 @@ type Input struct {
 	// Owners names for each address the node that is on record as announcing
 	// it, if any.
 	Owners map[netip.Addr]string
-	// Health is what Self answers to the health check of the Service.
+	// Health is what Self answers to the health check of the Service. Whoever is
+	// no node leaves it Silent.
 	Health trafficpolicy.Answer
 }
 

@@ -29,9 +29,9 @@ func TestWhyNot(t *testing.T) {
 			ReasonNotAdvertised, `192.0.2.1 is in no IPAddressPool: add it to spec.addresses of one`},
 
 		{"no advertisement at all", ads(),
-			ReasonNotAdvertised, `no L2Advertisement selects pool "public": create one with spec.ipAddressPools: [public]`},
+			ReasonNotAdvertised, `no L2Advertisement or BGPAdvertisement selects pool "public": create one with spec.ipAddressPools: [public]`},
 		{"none of the pool, one left out", ads(ad("a", forPools("other")), ad("b", onNodes(broken))),
-			ReasonNotAdvertised, `no L2Advertisement selects pool "public": create one with spec.ipAddressPools: [public]` +
+			ReasonNotAdvertised, `no L2Advertisement or BGPAdvertisement selects pool "public": create one with spec.ipAddressPools: [public]` +
 				`; not followed because of a mistake that the ConfigurationState names: L2Advertisement "b"`},
 		{"none of the Service", ads(ad("a", forServices(match("app", "db"))), ad("b", forServices(match("app", "mail")))),
 			ReasonNotAdvertised, `pool "public" is selected by L2Advertisement "a", "b", the Service by none of them: compare spec.serviceSelectors there with the labels of the Service, app=web`},
@@ -49,7 +49,7 @@ func TestWhyNot(t *testing.T) {
 
 		{"not advertised and no pods: the configuration does not come and go", func(c *Config, in *Input) {
 			c.L2Advertisements, in.EndpointSlices = nil, nil
-		}, ReasonNotAdvertised, `no L2Advertisement selects pool "public": create one with spec.ipAddressPools: [public]`},
+		}, ReasonNotAdvertised, `no L2Advertisement or BGPAdvertisement selects pool "public": create one with spec.ipAddressPools: [public]`},
 		{"no pods", func(_ *Config, in *Input) { in.EndpointSlices = nil },
 			trafficpolicy.ReasonSelectorMatchesNoPods, `no pod that has an address matches the selector app=web: compare it with the labels of the pods`},
 		{"no pods of the family", func(_ *Config, in *Input) { in.EndpointSlices = pods(discoveryv1.AddressTypeIPv6, "n1") },

@@ -18,64 +18,77 @@ type question struct {
 	endpoints []trafficpolicy.Endpoint
 }
 
+// asker makes questions of an Input, whose endpoints it reads when there is one.
+type asker struct {
+	in      Input
+	read    bool
+	serving []trafficpolicy.Endpoint
+}
+
+func (a *asker) about(address netip.Addr) question {
+	if !a.read {
+		a.read = true
+		a.serving = trafficpolicy.ServingEndpoints(a.in.Service.Spec.ExternalTrafficPolicy, a.in.EndpointSlices)
+		if isLocal(a.in.Service) {
+			slices.SortStableFunc(a.serving, func(a, b trafficpolicy.Endpoint) int { return strings.Compare(a.Node, b.Node) })
+		}
+	}
+	return question{a.in, address, ofFamily(familyOf(address), a.serving)}
+}
+
 // Layer2 decides for each address in the status of the Service, sorted.
+// Addresses that the configuration asks BGP alone to announce are left out: of a
+// pool that no L2Advertisement selects and a BGPAdvertisement does, and those of
+// Services that only a BGPAdvertisement selects.
 func (v *View) Layer2(in Input) []Layer2 {
 	addresses := addressesOf(in.Service)
 	if len(addresses) == 0 {
 		return nil
 	}
-	serving := trafficpolicy.ServingEndpoints(in.Service.Spec.ExternalTrafficPolicy, in.EndpointSlices)
-	if isLocal(in.Service) {
-		slices.SortStableFunc(serving, func(a, b trafficpolicy.Endpoint) int { return strings.Compare(a.Node, b.Node) })
-	}
+	ask := asker{in: in}
 	decided := make([]Layer2, 0, len(addresses))
 	for _, address := range addresses {
-		decided = append(decided, v.layer2(question{in, address, ofFamily(familyOf(address), serving)}))
+		if d, concerned := v.layer2(&ask, address); concerned {
+			decided = append(decided, d)
+		}
 	}
 	return decided
 }
 
 // layer2 looks at what the configuration says first: that does not come and go
-// with the pods.
-func (v *View) layer2(q question) Layer2 {
-	p := v.poolOf(q.address)
+// with the pods. It is not concerned where BGP alone is asked.
+func (v *View) layer2(ask *asker, address netip.Addr) (d Layer2, concerned bool) {
+	svc, p := ask.in.Service, v.poolOf(address)
 	if p == nil {
-		return Layer2{Address: q.address, Interfaces: []string{}}.because(inNoPool(q.address))
+		return Layer2{Address: address, Interfaces: []string{}}.because(inNoPool(address)), true
 	}
-	matching := p.matching(q.Service)
-	d := Layer2{Address: q.address, Pool: p.name, Interfaces: interfacesOf(matching)}
-	places := v.placesOf(matching)
-	switch {
-	case len(places) == 0:
-		return d.because(v.notAdvertised(p, matching, q.Service))
-	case len(q.endpoints) == 0:
-		return d.because(q.unreachable())
+	all := matching(p.l2, svc)
+	d = Layer2{Address: address, Pool: p.name, Interfaces: interfacesOf(all)}
+	if len(all) == 0 {
+		bgp := &p.bgp[familyIndex(address)]
+		if leaves(len(p.l2), 0, len(bgp.all)+len(bgp.refused), len(matching(bgp.all, svc))) {
+			return d, false
+		}
+		return d.because(v.unselected(p, address, svc)), true
+	}
+	places := v.placesOf(all)
+	if len(places) == 0 {
+		return d.because(ReasonNotAdvertised, v.noPlace(p, all)), true
+	}
+	q := ask.about(address)
+	if len(q.endpoints) == 0 {
+		return d.because(q.unreachable()), true
 	}
 	d.Candidates = v.order(q, places)
 	if len(d.Candidates) == 0 {
-		return d.because(v.noEligibleNode(q, p, matching, places))
+		return d.because(v.noEligibleNode(q, source{kindL2, bases(all), p.name}, nodesOf(places))), true
 	}
-	return d
+	return d, true
 }
 
 func (d Layer2) because(reason, message string) Layer2 {
 	d.Reason, d.Message = reason, message
 	return d
-}
-
-// matching are the advertisements of p that select svc.
-func (p *pool) matching(svc *corev1.Service) []*l2Advertisement {
-	matches := func(a *l2Advertisement) bool { return a.services.match(svc.Labels) }
-	if !slices.ContainsFunc(p.l2, func(a *l2Advertisement) bool { return !matches(a) }) {
-		return p.l2 // nearly always, and without a copy
-	}
-	var matching []*l2Advertisement
-	for _, a := range p.l2 {
-		if matches(a) {
-			matching = append(matching, a)
-		}
-	}
-	return matching
 }
 
 // placesOf joins the places of all: a node that several offer has the highest
@@ -87,7 +100,6 @@ func (v *View) placesOf(all []*l2Advertisement) []place {
 	case 1:
 		return all[0].places
 	}
-	const absent = -1
 	weights := make([]int64, len(v.nodes))
 	for i := range weights {
 		weights[i] = absent

@@ -49,9 +49,11 @@ func (v *View) poolOf(address netip.Addr) *pool {
 			found = s.pool
 		}
 	}
-	i, ok := slices.BinarySearchFunc(v.pools, found, func(p pool, name string) int { return strings.Compare(p.name, name) })
+	i, ok := slices.BinarySearchFunc(v.pools, found, byPoolName)
 	if !ok {
 		return nil
 	}
 	return &v.pools[i]
 }
+
+func byPoolName(p pool, name string) int { return strings.Compare(p.name, name) }

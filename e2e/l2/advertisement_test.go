@@ -20,7 +20,7 @@ func changesAdvertisements(g *ground) {
 	all := &metallb.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Namespace: site.Namespace, Name: "all"}}
 	g.must(g.API.Delete(g.ctx, all))
 	g.silent(g.web)
-	g.condition(g.web, metav1.ConditionFalse, "NotAdvertised", `no L2Advertisement selects pool "small"`, "create one with spec.ipAddressPools: [small]")
+	g.condition(g.web, metav1.ConditionFalse, "NotAdvertised", `no L2Advertisement or BGPAdvertisement selects pool "small"`, "create one with spec.ipAddressPools: [small]")
 
 	all = &metallb.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Namespace: site.Namespace, Name: "all"}}
 	all.Spec.Interfaces = []string{"eth9"}
