@@ -42,8 +42,13 @@ type word struct {
 	heard bool
 	// namespace is where the speakers run.
 	namespace string
-	records   []announce.Record
+	// records are what they say of layer 2, and routes what follows for BGP.
+	records []announce.Record
+	routes  routes
 }
+
+// finding is why an address is not announced by one protocol.
+type finding struct{ reason, message string }
 
 // serving is the condition of that name for a Service with those addresses,
 // given what its endpoints say.
@@ -55,20 +60,14 @@ func (w word) serving(endpoints metav1.Condition, ingress []corev1.LoadBalancerI
 	var reason string
 	var messages []string
 	for _, address := range all {
-		r, ok := w.of(address)
-		if !ok || r.Node != "" {
-			continue
-		}
-		message := r.Message
-		if message == "" {
-			message = "the speakers say that no node announces it, and not why"
-		}
-		if len(all) > 1 {
-			message = address.String() + ": " + message
-		}
-		messages = append(messages, message)
-		if reason == "" {
-			reason = reasonOf(r)
+		for _, f := range w.against(address) {
+			if len(all) > 1 {
+				f.message = address.String() + ": " + f.message
+			}
+			messages = append(messages, f.message)
+			if reason == "" {
+				reason = f.reason
+			}
 		}
 	}
 	if silent := w.silent(ingress); len(silent) > 0 {
@@ -104,6 +103,47 @@ func (w word) await(svc *corev1.Service, next record, now time.Time) time.Durati
 	return wordDelay - passed
 }
 
+// against are the reasons why an address is not announced. There are none
+// where it is, nor where nothing has been said of it.
+func (w word) against(address netip.Addr) []finding {
+	route, byBGP := w.routes.of(address)
+	if _, carried := w.routes.sessions.carrier(route); carried {
+		return nil
+	}
+	record, recorded := w.of(address)
+	if recorded && record.Node != "" {
+		return nil
+	}
+	var found []finding
+	if recorded {
+		found = append(found, findingOf(record))
+	}
+	if byBGP {
+		found = append(found, w.routes.sessions.against(route, w.namespace))
+	}
+	return telling(found)
+}
+
+// telling leaves out what a protocol that is not asked for says where another
+// one is, and what both say.
+func telling(all []finding) []finding {
+	if len(all) < 2 || all[0] == all[1] {
+		return all[:min(len(all), 1)]
+	}
+	asked := slices.DeleteFunc(slices.Clone(all), func(f finding) bool { return f.reason == announce.ReasonNotAdvertised })
+	if len(asked) == 0 {
+		return all
+	}
+	return asked
+}
+
+func findingOf(r announce.Record) finding {
+	if r.Message == "" {
+		r.Message = "the speakers say that no node announces it, and not why"
+	}
+	return finding{reasonOf(r.Reason), r.Message}
+}
+
 // of returns the record of an address; one that names a node comes first.
 func (w word) of(address netip.Addr) (announce.Record, bool) {
 	var found announce.Record
@@ -116,11 +156,13 @@ func (w word) of(address netip.Addr) (announce.Record, bool) {
 	return found, ok
 }
 
-// silent are the addresses that no speaker has said anything about.
+// silent are the addresses that no speaker has said anything about, and that
+// are for layer 2 to announce if for anybody.
 func (w word) silent(ingress []corev1.LoadBalancerIngress) []string {
 	var all []string
 	for _, address := range ipsOf(ingress) {
-		if _, ok := w.of(address); !ok {
+		_, recorded := w.of(address)
+		if _, byBGP := w.routes.of(address); !recorded && !byBGP {
 			all = append(all, address.String())
 		}
 	}
@@ -129,12 +171,12 @@ func (w word) silent(ingress []corev1.LoadBalancerIngress) []string {
 
 func (w word) unannounced(addresses []string) string {
 	return "no speaker announces " + strings.Join(addresses, " and ") + " yet: if that stays so, see whether the speakers run " +
-		"(kubectl -n " + w.namespace + " get pods) and whether an L2Advertisement selects the pool"
+		"(kubectl -n " + w.namespace + " get pods) and whether an L2Advertisement or a BGPAdvertisement selects the pool"
 }
 
-func reasonOf(r announce.Record) string {
-	if slices.Contains(speakersReasons, r.Reason) {
-		return r.Reason
+func reasonOf(told string) string {
+	if slices.Contains(speakersReasons, told) {
+		return told
 	}
 	return announce.ReasonNotAdvertised
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -39,13 +40,18 @@ type Reconciler struct {
 	// live reads from the API server itself.
 	live   client.Reader
 	events EventRecorder
-	// reported says that what speakers report can be watched.
-	reported bool
+	// reported says that what speakers report can be watched, and routed that
+	// the kinds of BGP can be.
+	reported, routed bool
 
 	holdings holdings
 	repairs  repairs
 	floors   floors
 	speakers speakers
+	lookout  *lookout
+	// beginBGP watches what the outlook is made of, once anything is advertised
+	// by BGP; nil afterwards.
+	beginBGP func() error
 	waker    *Waker
 	restored chan struct{}
 }
@@ -68,6 +74,9 @@ type Options struct {
 	// Cache is set up for them (SpeakerCacheByObject). Without, the condition
 	// Serving follows the endpoints alone.
 	Reported bool
+	// Routed says the same of the kinds of BGP (BGPCacheByObject). Without,
+	// Serving follows layer 2 alone.
+	Routed bool
 }
 
 // EventRecorder tells users what changed; client-go's recorders are one.
@@ -77,16 +86,19 @@ type EventRecorder interface {
 
 // New returns a Reconciler that has yet to be set up with a manager.
 func New(o Options) *Reconciler {
-	return &Reconciler{
+	r := &Reconciler{
 		backends: o.Backends,
 		cached:   o.Client,
 		informed: o.Cache,
 		live:     o.Live,
 		events:   o.Events,
 		reported: o.Reported,
+		routed:   o.Routed,
 		waker:    o.Waker,
 		restored: make(chan struct{}),
 	}
+	r.lookout = r.newLookout()
+	return r
 }
 
 // Reconcile brings one Service, or what is left of one, to where it should be.
@@ -193,19 +205,23 @@ func (r *Reconciler) ensure(ctx context.Context, svc *corev1.Service, b *Backend
 	if ctx.Err() != nil {
 		return again(ctx.Err())
 	}
-	return r.conclude(ctx, svc, b, outcome{got, failure}, serving(svc, eps))
+	return r.conclude(ctx, svc, b, outcome{got, failure}, eps)
 }
 
 // conclude writes what follows from the answer of a backend and from what the
 // endpoints and the speakers say.
-func (r *Reconciler) conclude(ctx context.Context, svc *corev1.Service, b *Backend, o outcome, endpoints metav1.Condition) (reconcile.Result, error) {
+func (r *Reconciler) conclude(ctx context.Context, svc *corev1.Service, b *Backend, o outcome, eps []*discoveryv1.EndpointSlice) (reconcile.Result, error) {
 	key := providers.KeyOf(svc)
+	endpoints := serving(svc, eps)
 	var w word
-	if b.needs.Announced {
+	// Without endpoints it does not matter who announces.
+	if b.needs.Announced && endpoints.Status == metav1.ConditionTrue {
 		var err error
-		if w, err = r.wordOn(ctx, svc); err != nil {
+		if w, err = r.wordOn(ctx, svc, o.shown(svc), eps); err != nil {
 			return again(err)
 		}
+	} else {
+		r.lookout.forget(key)
 	}
 	next := served(svc, b, o, endpoints, w)
 	if wait := r.repairs.due(key, svc, next); wait > 0 {
@@ -250,6 +266,7 @@ func (r *Reconciler) release(ctx context.Context, svc *corev1.Service, holder st
 	}
 	r.holdings.drop(key)
 	r.repairs.forget(key)
+	r.lookout.forget(key)
 	return nil
 }
 
@@ -275,6 +292,7 @@ func (r *Reconciler) refuseUnknownHolder(ctx context.Context, svc *corev1.Servic
 func (r *Reconciler) releaseGone(ctx context.Context, key providers.Key) error {
 	r.repairs.forget(key)
 	r.floors.drop(key)
+	r.lookout.forget(key)
 	b, ok := r.backends.named[r.holdings.of(key)]
 	if !ok {
 		return nil

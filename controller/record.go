@@ -43,6 +43,21 @@ type outcome struct {
 	err error
 }
 
+// answered says whether the backend said what there is; it may not have been
+// able to.
+func (o outcome) answered() bool {
+	var refusal *providers.Refusal
+	return o.err == nil || errors.As(o.err, &refusal)
+}
+
+// shown is what the status of svc will show.
+func (o outcome) shown(svc *corev1.Service) []corev1.LoadBalancerIngress {
+	if o.answered() {
+		return o.Ingress
+	}
+	return svc.Status.LoadBalancer.Ingress
+}
+
 // recordOf copies from svc what the controller writes.
 func recordOf(svc *corev1.Service) record {
 	return record{
@@ -94,8 +109,7 @@ func refused(svc *corev1.Service, refusal *providers.Refusal) record {
 // speakers say.
 func served(svc *corev1.Service, b *Backend, o outcome, endpoints metav1.Condition, w word) record {
 	next := marked(svc, b)
-	var refusal *providers.Refusal
-	if o.err == nil || errors.As(o.err, &refusal) {
+	if o.answered() {
 		next.status.LoadBalancer.Ingress = o.Ingress
 		for _, key := range b.needs.Annotations {
 			next.annotate(key, o.Annotations[key])

@@ -10,6 +10,7 @@ import (
 
 	metallb "go.universe.tf/metallb/api/v1beta1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,14 +24,9 @@ import (
 	"github.com/berth-lb/berth/providers"
 )
 
-const (
-	// labelComponent says on a ConfigurationState whose it is.
-	labelComponent   = "metallb.io/component-type"
-	componentSpeaker = "speaker"
-	// recordUIDField indexes the records of speakers by the UID of the Service
-	// that they are of: those of an earlier life don't count.
-	recordUIDField = "uid"
-)
+// recordUIDField indexes the records of speakers by the UID of the Service that
+// they are of: those of an earlier life don't count.
+const recordUIDField = "uid"
 
 // SpeakerCacheByObject says what the caches keep of what speakers report in
 // namespace. Asking for it where the cluster lacks ServiceL2Status or
@@ -40,7 +36,7 @@ func SpeakerCacheByObject(namespace string) map[client.Object]cache.ByObject {
 	states := keep(func(o client.Object) { trimState(o.(*metallb.ConfigurationState)) })
 	records.Namespaces = map[string]cache.Config{namespace: {}}
 	states.Namespaces = map[string]cache.Config{namespace: {}}
-	states.Label = labels.SelectorFromSet(labels.Set{labelComponent: componentSpeaker})
+	states.Label = labels.SelectorFromSet(labels.Set{announce.LabelComponent: announce.ComponentSpeaker})
 	return map[client.Object]cache.ByObject{&metallb.ServiceL2Status{}: records, &metallb.ConfigurationState{}: states}
 }
 
@@ -51,9 +47,11 @@ func trimRecord(o *metallb.ServiceL2Status) {
 	o.Status = metallb.MetalLBServiceL2Status{}
 }
 
-// trimState keeps what says that it is of a speaker of ours.
+// trimState keeps what a SpeakerReport is read from.
 func trimState(o *metallb.ConfigurationState) {
-	o.ObjectMeta = trimmed(&o.ObjectMeta, announce.AnnotationNode)
+	component := o.Labels[announce.LabelComponent]
+	o.ObjectMeta = trimmed(&o.ObjectMeta, announce.ReportAnnotations...)
+	o.Labels = map[string]string{announce.LabelComponent: component}
 	o.Status = metallb.ConfigurationStateStatus{}
 }
 
@@ -90,8 +88,9 @@ func (r *Reconciler) speakerSources(c cache.Cache) []source.TypedSource[provider
 	}
 }
 
-// wordOn returns what the speakers say of svc.
-func (r *Reconciler) wordOn(ctx context.Context, svc *corev1.Service) (word, error) {
+// wordOn returns what the speakers say of svc, with those addresses and
+// endpoints.
+func (r *Reconciler) wordOn(ctx context.Context, svc *corev1.Service, ingress []corev1.LoadBalancerIngress, eps []*discoveryv1.EndpointSlice) (word, error) {
 	if !r.speakers.any() {
 		return word{}, nil
 	}
@@ -107,7 +106,20 @@ func (r *Reconciler) wordOn(ctx context.Context, svc *corev1.Service) (word, err
 			w.records = append(w.records, record)
 		}
 	}
-	return w, nil
+	var err error
+	w.routes, err = r.routesOf(ctx, svc, ingress, eps)
+	return w, err
+}
+
+// routesOf asks by the addresses that svc is about to have, so that one write
+// says all.
+func (r *Reconciler) routesOf(ctx context.Context, svc *corev1.Service, ingress []corev1.LoadBalancerIngress, eps []*discoveryv1.EndpointSlice) (routes, error) {
+	if !r.watchBGP() {
+		return routes{}, nil
+	}
+	shown := *svc
+	shown.Status.LoadBalancer.Ingress = ingress
+	return r.lookout.routes(ctx, providers.KeyOf(svc), announce.Input{Service: &shown, EndpointSlices: eps})
 }
 
 // speakers remembers the ConfigurationStates of speakers.

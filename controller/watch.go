@@ -73,6 +73,19 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, 
 			return fmt.Errorf("watching for the Service controller: %w", err)
 		}
 	}
+	r.beginBGP = func() error {
+		for _, s := range r.bgpSources(mgr.GetCache()) {
+			if err := c.Watch(s); err != nil {
+				return fmt.Errorf("watching what BGP depends on: %w", err)
+			}
+		}
+		return nil
+	}
+	if r.watchBGP() {
+		if err := mgr.Add(manager.RunnableFunc(r.lookout.Run)); err != nil {
+			return err
+		}
+	}
 	return mgr.Add(manager.RunnableFunc(r.Run))
 }
 
@@ -87,6 +100,9 @@ func (r *Reconciler) sources(c cache.Cache) []source.TypedSource[providers.Key] 
 	}
 	if r.watchSpeakers() {
 		all = append(all, r.speakerSources(c)...)
+	}
+	if r.watchBGP() {
+		all = append(all, r.advertisementSource(c))
 	}
 	return all
 }
@@ -132,6 +148,13 @@ func (r *Reconciler) onService() handler.TypedEventHandler[*corev1.Service, prov
 		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*corev1.Service], q queue) {
 			q.Add(providers.KeyOf(e.Object))
 		},
+	}
+}
+
+// WakeLater has a Service looked at again behind all that is fresh.
+func (w *Waker) WakeLater(key providers.Key) {
+	if q := w.queue.Load(); q != nil {
+		add(*q, key, true)
 	}
 }
 

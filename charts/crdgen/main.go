@@ -1,9 +1,9 @@
 // Command crdgen writes the CustomResourceDefinitions of the Helm chart: it derives them from
-// MetalLB's Go types and adds what this project asks of one object beyond them.
+// MetalLB's Go types and this project's own, and adds what is asked of one object beyond them.
 //
 //	crdgen [-check] directory
 //
-// It runs in its own folder, because the types are found through this module's go.mod.
+// It runs in its own folder, because MetalLB's types are found through this module's go.mod, and the project's own from here.
 package main
 
 import (

@@ -106,13 +106,14 @@ func TestTestdata(t *testing.T) {
 				Labels      map[string]string `json:"labels"`
 				Annotations map[string]string `json:"annotations"`
 			} `json:"metadata"`
-			Spec any `json:"spec"`
+			Spec   any `json:"spec"`
+			Status any `json:"status"`
 		}
 		if err := yaml.UnmarshalStrict(text, &object); err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
 		}
-		if k := kindOf(object.Kind); k == nil || object.APIVersion != group+"/"+k.version {
+		if k := kindOf(object.Kind); k == nil || object.APIVersion != k.from.group+"/"+k.version {
 			t.Errorf("%s: %s %q is not in the table", path, object.APIVersion, object.Kind)
 		}
 		if prefix := strings.ToLower(object.Kind) + "-"; !strings.HasPrefix(filepath.Base(path), prefix) {

@@ -7,6 +7,7 @@ import (
 
 // kind is one CRD: where its type is, and what is asked of an object beyond what the type says.
 type kind struct {
+	from    origin
 	name    string
 	version string // the one that is served and stored
 	asks    []ask
@@ -28,33 +29,43 @@ type ask struct {
 }
 
 // kinds is the table. A rule may refuse only what MetalLB refuses too, or what the compatibility notes call
-// invalid: an object that works there has to work here unedited. To drop a rule of MetalLB's breaks nothing. What one object alone does not show, and what CEL
-// can't say, is refused by the controller and named in ConfigurationState.
+// invalid: an object that works there has to work here unedited. To drop a rule of MetalLB's breaks nothing. What one
+// object alone does not show, and what CEL can't say, is refused by the controller and the speakers, and named in
+// ConfigurationState.
 var kinds = []kind{
-	{name: "ConfigurationState", version: "v1beta1"},
-	{name: "L2Advertisement", version: "v1beta1"},
+	{from: metallb, name: "ConfigurationState", version: "v1beta1"},
+	{from: metallb, name: "L2Advertisement", version: "v1beta1"},
 	// Here a record stays when the address moves to another node, so that one write moves it; MetalLB makes a new one
 	// for each node, which works as before.
-	{name: "ServiceL2Status", version: "v1beta1", asks: []ask{{field: "status.node", mayChange: true}}},
-	{name: "IPAddressPool", version: "v1beta1", asks: []ask{
-		{field: "spec.addresses", minItems: ptr.To[int64](1), maxItems: ptr.To[int64](maxAddresses)},
-		{field: "spec.addresses[]", maxLength: ptr.To[int64](maxAddressLength), rules: []apiextensions.ValidationRule{
-			{
-				Rule:              `self.contains('-') || ` + isPrefix,
-				Message:           "allowed are a CIDR such as 192.0.2.0/24, and first-last such as 192.0.2.10-192.0.2.20",
-				MessageExpression: notPrefix,
-			},
-			{
-				Rule:              `!self.contains('-') || ` + isFirst + ` && ` + isLast,
-				Message:           "allowed are two addresses joined by one dash, such as 192.0.2.10-192.0.2.20",
-				MessageExpression: notRange,
-			},
-			{
-				Rule:              `!self.contains('-') || !` + isFirst + ` || !` + isLast + ` || ` + isOneFamily,
-				Message:           "allowed are two addresses of one family",
-				MessageExpression: notOneFamily,
-			},
-		}},
+	{from: metallb, name: "ServiceL2Status", version: "v1beta1", asks: []ask{{field: "status.node", mayChange: true}}},
+	{from: metallb, name: "IPAddressPool", version: "v1beta1", asks: poolAsks},
+	{from: metallb, name: "BGPAdvertisement", version: "v1beta1", asks: advertisementAsks},
+	// v1beta1 is not served: to convert it takes a webhook, and none shall be able to stand in the way.
+	{from: metallb, name: "BGPPeer", version: "v1beta2", asks: peerAsks},
+	{from: metallb, name: "BFDProfile", version: "v1beta1"},
+	{from: metallb, name: "Community", version: "v1beta1", asks: communityAsks},
+	{from: metallb, name: "ServiceBGPStatus", version: "v1beta1"},
+	{from: berth, name: "BGPNodeStatus", version: "v1beta1"},
+}
+
+var poolAsks = []ask{
+	{field: "spec.addresses", minItems: ptr.To[int64](1), maxItems: ptr.To[int64](maxAddresses)},
+	{field: "spec.addresses[]", maxLength: ptr.To[int64](maxAddressLength), rules: []apiextensions.ValidationRule{
+		{
+			Rule:              `self.contains('-') || ` + isPrefix,
+			Message:           "allowed are a CIDR such as 192.0.2.0/24, and first-last such as 192.0.2.10-192.0.2.20",
+			MessageExpression: notPrefix,
+		},
+		{
+			Rule:              `!self.contains('-') || ` + isFirst + ` && ` + isLast,
+			Message:           "allowed are two addresses joined by one dash, such as 192.0.2.10-192.0.2.20",
+			MessageExpression: notRange,
+		},
+		{
+			Rule:              `!self.contains('-') || !` + isFirst + ` || !` + isLast + ` || ` + isOneFamily,
+			Message:           "allowed are two addresses of one family",
+			MessageExpression: notOneFamily,
+		},
 	}},
 }
 

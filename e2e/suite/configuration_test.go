@@ -327,6 +327,9 @@ func TestSchemaOfMetalLB(t *testing.T) {
 	refused := 0
 	for name, sample := range nonsense {
 		pool := sample.in(l.conf)
+		if pool.GetKind() != "IPAddressPool" {
+			continue // What is wrong with the others is for speakers to say.
+		}
 		if err := l.api.Create(t.Context(), pool); err != nil {
 			continue // MetalLB's definitions refuse that one too.
 		}

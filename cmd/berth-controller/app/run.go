@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/go-logr/logr"
+	"go.universe.tf/metallb/api/v1beta2"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -14,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	berth "github.com/berth-lb/berth/api/v1beta1"
 	"github.com/berth-lb/berth/cmd/internal/process"
 	"github.com/berth-lb/berth/controller"
 )
@@ -53,6 +57,7 @@ func run(ctx context.Context, o *options) error {
 	reconciler := controller.New(controller.Options{
 		Backends: backends,
 		Reported: reports.missing == "",
+		Routed:   reports.missingBGP == "",
 		Client:   mgr.GetClient(),
 		Cache:    mgr.GetCache(),
 		Live:     mgr.GetAPIReader(),
@@ -68,12 +73,24 @@ func run(ctx context.Context, o *options) error {
 	if reports.missing != "" && backends.Announced() {
 		log.Info("Whether speakers announce an address is not told, since the API server lacks a kind that they report by: "+
 			"install Berth's CRDs and restart berth-controller", "kind", reports.missing)
+	} else if reports.missingBGP != "" && backends.Announced() {
+		log.Info("Whether an address is announced by BGP is not told, since the API server lacks a kind: "+
+			"install Berth's CRDs and restart berth-controller", "kind", reports.missingBGP)
 	}
 	return mgr.Start(logr.NewContext(ctx, log))
 }
 
-func newManager(config *rest.Config, log logr.Logger, o *options, newCache cache.NewCacheFunc) (manager.Manager, error) {
+// newScheme adds the kinds that only matter where speakers run.
+func newScheme() (*runtime.Scheme, error) {
 	scheme, err := process.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	return scheme, errors.Join(v1beta2.AddToScheme(scheme), berth.AddToScheme(scheme))
+}
+
+func newManager(config *rest.Config, log logr.Logger, o *options, newCache cache.NewCacheFunc) (manager.Manager, error) {
+	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
 	}

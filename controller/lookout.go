@@ -1,0 +1,273 @@
+package controller
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/berth-lb/berth/announce"
+	"github.com/berth-lb/berth/providers"
+)
+
+// news is something that changes the outlook.
+type news int
+
+const (
+	// configured: what is announced where may be another.
+	configured news = iota
+	// joined: a session came up, or is spoken of for the first time.
+	joined
+	// parted: a session is not up any more.
+	parted
+	// reworded: a session that is not up has another reason for it.
+	reworded
+)
+
+// lag is how long each kind of news waits for more of its like. A session that
+// is lost for the moment in which a speaker is started anew is no news: routers
+// go on forwarding (RFC 4724). Nor may a session that fails for two reasons in
+// turn have thousands of conditions written at its pace.
+var lag = map[news]time.Duration{
+	configured: 100 * time.Millisecond,
+	joined:     50 * time.Millisecond,
+	parted:     3 * time.Second,
+	reworded:   30 * time.Second,
+}
+
+// lookoutRetry is the pause before an outlook is tried again that failed.
+const lookoutRetry = time.Second
+
+// lookout keeps the outlook up to date, and has the Services looked at again
+// that another one concerns.
+type lookout struct {
+	// compile returns what the outlook's reach is to be, and list the sessions.
+	compile func(context.Context) (func(announce.Input) []announce.Reach, error)
+	list    func(context.Context) (sessions, error)
+	// announced are the Services that speakers announce, service reads one (nil
+	// where it is gone), and wake has one looked at when there is time.
+	announced func() []providers.Key
+	service   func(context.Context, providers.Key) (*corev1.Service, error)
+	wake      func(providers.Key)
+
+	// building is held while an outlook is made.
+	building sync.Mutex
+
+	mu  sync.Mutex
+	now *outlook
+	// links are those of the Services with addresses that are not for layer 2
+	// alone; some have none.
+	links map[providers.Key][]link
+	// stale is set while now.reach is to be made anew; due is when the next
+	// outlook is to be made, the zero time for never.
+	stale bool
+	due   time.Time
+	bell  chan struct{}
+}
+
+func newLookout() *lookout {
+	return &lookout{links: map[providers.Key][]link{}, bell: make(chan struct{}, 1)}
+}
+
+// note has n taken into account in time.
+func (k *lookout) note(n news) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stale = k.stale || n == configured
+	k.schedule(lag[n])
+}
+
+// schedule has the next outlook made in wait, or when it is to be made anyway
+// if that is earlier. k.mu is held.
+func (k *lookout) schedule(wait time.Duration) {
+	at := time.Now().Add(wait)
+	if !k.due.IsZero() && !at.Before(k.due) {
+		return
+	}
+	k.due = at
+	select {
+	case k.bell <- struct{}{}:
+	default:
+	}
+}
+
+// Run makes outlooks when they are due. It returns when ctx ends.
+func (k *lookout) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-k.bell:
+		case <-timer.C:
+		}
+		wait, pending := k.pending()
+		switch {
+		case !pending:
+		case wait > 0:
+			timer.Reset(wait)
+		default:
+			if err := k.refresh(ctx); err != nil && ctx.Err() == nil {
+				logr.FromContextOrDiscard(ctx).Error(err, "finding out what is announced by BGP")
+			}
+			timer.Reset(0) // there may be news already
+		}
+	}
+}
+
+// pending says how long it is until the next outlook is due, if there is one.
+func (k *lookout) pending() (time.Duration, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return time.Until(k.due), !k.due.IsZero()
+}
+
+// routes returns those of a Service, and remembers what carries them.
+func (k *lookout) routes(ctx context.Context, key providers.Key, in announce.Input) (routes, error) {
+	for {
+		o, err := k.current(ctx)
+		if err != nil {
+			return routes{}, err
+		}
+		r := o.ask(in)
+		if k.remember(key, o, r) {
+			return r, nil
+		}
+		// There is another outlook by now, and this Service was not among those
+		// that it was compared for.
+	}
+}
+
+// remember says whether o is still the outlook.
+func (k *lookout) remember(key providers.Key, o *outlook, r routes) bool {
+	links := r.links()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.now != o {
+		return false
+	}
+	if len(r.byBGP) == 0 {
+		delete(k.links, key)
+	} else if known, ok := k.links[key]; !ok || !slices.Equal(known, links) {
+		k.links[key] = links
+	}
+	return true
+}
+
+// forget drops what is remembered of a Service.
+func (k *lookout) forget(key providers.Key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.links, key)
+}
+
+// current returns the outlook; only the first one is made for that.
+func (k *lookout) current(ctx context.Context) (*outlook, error) {
+	if o := k.peek(); o != nil {
+		return o, nil
+	}
+	k.building.Lock()
+	defer k.building.Unlock()
+	if o := k.peek(); o != nil {
+		return o, nil
+	}
+	o, err := k.next(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.now = o
+	return o, nil
+}
+
+func (k *lookout) peek() *outlook {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.now
+}
+
+// next makes an outlook, with the reach of before where there is one.
+func (k *lookout) next(ctx context.Context, before *outlook) (*outlook, error) {
+	o := &outlook{}
+	var err error
+	if before != nil {
+		o.reach = before.reach
+	} else if o.reach, err = k.compile(ctx); err != nil {
+		return nil, err
+	}
+	if o.reach != nil {
+		o.sessions, err = k.list(ctx)
+	}
+	return o, err
+}
+
+// refresh makes the next outlook and wakes the Services that it concerns.
+func (k *lookout) refresh(ctx context.Context) error {
+	k.building.Lock()
+	defer k.building.Unlock()
+	k.mu.Lock()
+	stale := k.stale || k.now == nil
+	before := k.now
+	k.stale, k.due = false, time.Time{}
+	k.mu.Unlock()
+
+	if stale {
+		before = nil
+	}
+	o, err := k.next(ctx, before)
+	if err != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.stale = k.stale || stale
+		k.schedule(lookoutRetry)
+		return err
+	}
+	k.mu.Lock()
+	old := k.now
+	k.now = o
+	concerned := k.concerned(o, stale)
+	k.mu.Unlock()
+	if stale && (o.reach != nil || old != nil && old.reach != nil) {
+		concerned = k.newlyAdvertised(ctx, o, concerned)
+	}
+	for _, key := range concerned {
+		k.wake(key)
+	}
+	return nil
+}
+
+// concerned are those Services with an address that is carried by what is not
+// up in o, or by nothing; all of them where the configuration changed. k.mu is
+// held.
+func (k *lookout) concerned(o *outlook, all bool) []providers.Key {
+	var keys []providers.Key
+	for key, links := range k.links {
+		if all || slices.ContainsFunc(links, func(l link) bool { return !o.sessions.up(l) }) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// newlyAdvertised adds to known the Services with addresses that o is about.
+func (k *lookout) newlyAdvertised(ctx context.Context, o *outlook, known []providers.Key) []providers.Key {
+	seen := make(map[providers.Key]bool, len(known))
+	for _, key := range known {
+		seen[key] = true
+	}
+	for _, key := range k.announced() {
+		if seen[key] {
+			continue
+		}
+		svc, err := k.service(ctx, key)
+		if err == nil && svc != nil && len(o.ask(announce.Input{Service: svc}).byBGP) > 0 {
+			known = append(known, key)
+		}
+	}
+	return known
+}
