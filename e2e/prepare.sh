@@ -2,7 +2,7 @@
 # Checks for what building and testing Berth needs, gets what it may, and says
 # how to get the rest. Run in the repository's top folder, with arguments for
 # what is going to be used besides Go: "race" (the race detector), "lab" (network
-# namespaces with kube-proxy), "bench" (keepalived), "frr" (FRR's bfdd).
+# namespaces with kube-proxy), "bench" (keepalived), "frr" and "bird" (routers).
 set -eu
 
 fail() {
@@ -21,7 +21,7 @@ has() {
 	case $1 in
 	cc) compiles_c ;;
 	# Daemons of FRR are not in PATH.
-	bfdd) test -x /usr/lib/frr/bfdd ;;
+	zebra | bgpd | bfdd) test -x "/usr/lib/frr/$1" ;;
 	*) command -v "$1" >/dev/null || test -x "/usr/sbin/$1" ;;
 	esac
 }
@@ -42,8 +42,8 @@ install() {
 	fi
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-	for service in keepalived frr; do
-		case " $* " in *" $service "*)
+	for service in keepalived frr bird; do
+		case " $* " in *" $service "* | *" ${service}2 "*)
 			# Nor at the next start of the machine.
 			if [ -d /run/systemd/system ]; then systemctl --quiet disable --now $service; fi ;;
 		esac
@@ -89,7 +89,8 @@ for need; do
 				"  sudo apt-get install -y gcc libc6-dev" ;;
 	lab) get_for_lab "The lab of network namespaces" "ip nft" iproute2 nftables ;;
 	bench) get_for_lab "The comparison with VRRP" keepalived keepalived ;;
-	frr) get_for_lab "The tests against FRR" bfdd frr ;;
-	*) fail "e2e/prepare.sh: $need is none of race, lab, bench, frr" ;;
+	frr) get_for_lab "The routers of FRR" "zebra bgpd bfdd vtysh" frr ;;
+	bird) get_for_lab "The routers of BIRD" bird bird2 ;;
+	*) fail "e2e/prepare.sh: $need is none of race, lab, bench, frr, bird" ;;
 	esac
 done

@@ -16,6 +16,11 @@
 // more for every pod behind it, pod1 and so on. The pods of node1 are in
 // 10.244.1.0/24 and fd00:244:1::/64.
 //
+// Routers are stations as well: router1 is 172.30.0.1 and fd00:30::1. Behind it,
+// on its eth1, is a network of its own with the client remote1: 172.31.1.101
+// and fd00:31:1::101. Nodes know the way there; what else a router knows of, it
+// learned by BGP. [RoutedPool] and [AggregatePool] are for that.
+//
 // # The API server
 //
 // It listens on loopback of the machine. The same address and port of every

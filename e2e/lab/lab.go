@@ -28,6 +28,8 @@ type Options struct {
 	// Nodes and Clients are how many there are: 3 and 1 if zero. A negative
 	// number is none.
 	Nodes, Clients int
+	// Routers join the segment, each with a client behind it.
+	Routers []RouterOptions
 	// Cluster is the control plane that nodes and pods are part of, with its
 	// controller manager. Without one, nodes are machines with addresses.
 	Cluster *cluster.Cluster
@@ -37,9 +39,10 @@ type Options struct {
 
 // Lab is a LAN that runs.
 type Lab struct {
-	// Nodes and Clients are in the order of their numbers.
+	// All are in the order of their numbers.
 	Nodes   []*Node
 	Clients []*Client
+	Routers []*Router
 
 	opts    Options
 	prefix  string
@@ -51,7 +54,7 @@ type Lab struct {
 }
 
 // Start returns when every node is on the segment, known to the API server,
-// and its kube-proxy healthy. What earlier processes left behind is removed
+// and its kube-proxy healthy, and when routers listen. What earlier processes left behind is removed
 // first. An error that wraps ErrUnavailable says what this machine lacks.
 func Start(ctx context.Context, opts Options) (*Lab, error) {
 	l, err := prepare(opts)
@@ -70,10 +73,8 @@ func Start(ctx context.Context, opts Options) (*Lab, error) {
 func New(t testing.TB, opts Options) *Lab {
 	t.Helper()
 	stopWhenInterrupted()
+	Require(t, opts.Routers...)
 	l, err := Start(t.Context(), opts)
-	if errors.Is(err, ErrUnavailable) && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,12 +90,34 @@ func New(t testing.TB, opts Options) *Lab {
 	return l
 }
 
-// Available returns nil where a lab can run, or one line that wraps
-// ErrUnavailable and says what is missing.
-func Available() error { return available("ip", "nft") }
+// Require skips the test where a lab with such routers can't run, or fails it if
+// CI=true is set.
+func Require(t testing.TB, routers ...RouterOptions) {
+	t.Helper()
+	switch err := Available(routers...); {
+	case errors.Is(err, ErrUnavailable) && os.Getenv("CI") != "true":
+		t.Skip(err)
+	case err != nil:
+		t.Fatal(err)
+	}
+}
+
+// Available returns nil where a lab with such routers can run, or one line that
+// wraps ErrUnavailable and says what is missing.
+func Available(routers ...RouterOptions) error {
+	if err := available("ip", "nft"); err != nil {
+		return err
+	}
+	for _, r := range routers {
+		if err := r.available(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func prepare(opts Options) (*Lab, error) {
-	if err := Available(); err != nil {
+	if err := Available(opts.Routers...); err != nil {
 		return nil, err
 	}
 	if opts.Nodes == 0 {
@@ -103,8 +126,8 @@ func prepare(opts Options) (*Lab, error) {
 	if opts.Clients == 0 {
 		opts.Clients = 1
 	}
-	if opts.Nodes > MaxNodes || opts.Clients > MaxClients {
-		return nil, fmt.Errorf("a lab has room for %d nodes and %d clients", MaxNodes, MaxClients)
+	if opts.Nodes > MaxNodes || opts.Clients > MaxClients || len(opts.Routers) > MaxRouters {
+		return nil, fmt.Errorf("a lab has room for %d nodes, %d clients and %d routers", MaxNodes, MaxClients, MaxRouters)
 	}
 	l := &Lab{opts: opts, prefix: newPrefix()}
 	l.segment = newSegment(l.prefix)
@@ -113,6 +136,9 @@ func prepare(opts Options) (*Lab, error) {
 	}
 	for i := range max(0, opts.Clients) {
 		l.Clients = append(l.Clients, &Client{Station: clientStation(i+1, l.prefix)})
+	}
+	for i, r := range opts.Routers {
+		l.Routers = append(l.Routers, newRouter(l, i+1, r))
 	}
 	return l, l.openDir()
 }
@@ -129,10 +155,13 @@ func (l *Lab) openDir() (err error) {
 }
 
 func (l *Lab) start(ctx context.Context) error {
-	if err := removeNamespaces(isLeftover); err != nil {
+	if err := removeLeftovers(); err != nil {
 		return fmt.Errorf("removing what earlier labs left: %w", err)
 	}
 	if err := l.build(); err != nil {
+		return err
+	}
+	if err := l.startRouters(ctx); err != nil {
 		return err
 	}
 	if l.opts.Cluster == nil {
@@ -157,16 +186,24 @@ func (l *Lab) start(ctx context.Context) error {
 	return nil
 }
 
+// stations are those of the segment.
+func (l *Lab) stations() (all []*Station) {
+	for _, n := range l.Nodes {
+		all = append(all, &n.Station)
+	}
+	for _, c := range l.Clients {
+		all = append(all, &c.Station)
+	}
+	for _, r := range l.Routers {
+		all = append(all, &r.Station)
+	}
+	return all
+}
+
 // build makes the network.
 func (l *Lab) build() error {
 	add := commands{"netns add " + l.segment.ns.name}
-	var stations []*Station
-	for _, n := range l.Nodes {
-		stations = append(stations, &n.Station)
-	}
-	for _, c := range l.Clients {
-		stations = append(stations, &c.Station)
-	}
+	stations := l.stations()
 	for _, s := range stations {
 		add.add("netns add %s", s.ns.name)
 	}
@@ -194,6 +231,9 @@ func (l *Lab) prepareStations() error {
 	for _, c := range l.Clients {
 		errs = errors.Join(errs, c.ns.sysctls(everyStation))
 	}
+	for _, r := range l.Routers {
+		errs = errors.Join(errs, r.prepare())
+	}
 	return errs
 }
 
@@ -205,6 +245,9 @@ func (l *Lab) addressStations() error {
 	for _, c := range l.Clients {
 		errs = errors.Join(errs, c.ns.ip(c.Station.commands()))
 	}
+	for _, r := range l.Routers {
+		errs = errors.Join(errs, r.ns.ip(r.Station.commands()))
+	}
 	return errs
 }
 
@@ -214,6 +257,9 @@ func (l *Lab) Stop() {
 	l.stop.Do(func() {
 		for _, n := range l.Nodes {
 			n.stop()
+		}
+		for _, r := range l.Routers {
+			r.end()
 		}
 		if l.api != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

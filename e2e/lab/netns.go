@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -52,6 +53,15 @@ func removeNamespaces(gone func(name string) bool) error {
 		}
 	}
 	return batch.run()
+}
+
+// leftovers has one lab at a time look for them.
+var leftovers sync.Mutex
+
+func removeLeftovers() error {
+	leftovers.Lock()
+	defer leftovers.Unlock()
+	return removeNamespaces(isLeftover)
 }
 
 // isLeftover tells whether a namespace is one of a lab whose process died
@@ -124,4 +134,12 @@ var everyStation = map[string]string{
 var everyNode = map[string]string{
 	"ipv4/ip_forward":          "1",
 	"ipv6/conf/all/forwarding": "1",
+}
+
+// everyRouter spreads flows over the next hops of a route, by address and port.
+var everyRouter = map[string]string{
+	"ipv4/ip_forward":                "1",
+	"ipv6/conf/all/forwarding":       "1",
+	"ipv4/fib_multipath_hash_policy": "1",
+	"ipv6/fib_multipath_hash_policy": "1",
 }

@@ -21,6 +21,7 @@ type Node struct {
 
 	mu       sync.Mutex
 	programs []*Program
+	routings []*Routing
 	pods     []*Pod
 	lastPod  int
 	dark     bool       // its power is cut
@@ -32,7 +33,7 @@ func newNode(l *Lab, number int) *Node {
 }
 
 // commands that give the node its addresses, and the routes to the pods of the
-// others.
+// others and to what is behind routers.
 func (n *Node) commands() (c commands) {
 	c = n.Station.commands()
 	for _, other := range n.lab.Nodes {
@@ -41,6 +42,11 @@ func (n *Node) commands() (c commands) {
 			c.add("route add %s via %s", subnets[0], other.IPv4)
 			c.add("route add %s via %s", subnets[1], other.IPv6)
 		}
+	}
+	for _, r := range n.lab.Routers {
+		behind := remoteNets(r.Number)
+		c.add("route add %s via %s", behind[0], r.IPv4)
+		c.add("route add %s via %s", behind[1], r.IPv6)
 	}
 	return c
 }

@@ -18,16 +18,38 @@ var (
 // PodCIDRs is where all pods are.
 const PodCIDRs = "10.244.0.0/16,fd00:244::/32"
 
-// MaxNodes and MaxClients are as many as the plan has addresses for.
+// RoutedPool and AggregatePool are ranges that are not of the segment: who is
+// there is reached through routers only. IPv4 comes first, 256 of each.
+var (
+	RoutedPool    = []string{"198.51.100.0/24", "2001:db8:64::/120"}
+	AggregatePool = []string{"203.0.113.0/24", "2001:db8:65::/120"}
+)
+
+// MaxNodes, MaxClients and MaxRouters are as many as the plan has addresses
+// for.
 const (
 	MaxNodes   = 80
 	MaxClients = 90
+	MaxRouters = 9
+)
+
+// OnSegment tells whether an address is of the segment, where stations find it
+// without a router.
+func OnSegment(addr netip.Addr) bool {
+	return netip.MustParsePrefix("172.30.0.0/16").Contains(addr) || netip.MustParsePrefix("fd00:30::/64").Contains(addr)
+}
+
+// Autonomous systems of the lab: that of all nodes, and the one before that of
+// the first router.
+const (
+	NodeASN    = 64500
+	routerASNs = 64512
 )
 
 const prefix4, prefix6 = 16, 64
 
-// Station is what stands on the segment: a node or a client. Its interface
-// there is eth0.
+// Station is what stands on the segment: a node, a client or a router. Its
+// interface there is eth0.
 type Station struct {
 	Name       string
 	MAC        net.HardwareAddr
@@ -36,7 +58,7 @@ type Station struct {
 	ns namespace
 }
 
-// Stationed is a *Node or a *Client.
+// Stationed is a *Node, a *Client or a *Router.
 type Stationed interface{ station() *Station }
 
 func (s *Station) station() *Station { return s }
@@ -63,6 +85,35 @@ func nodeStation(number int, prefix string) Station {
 
 func clientStation(number int, prefix string) Station {
 	return newStation("client", number, 100+number, prefix)
+}
+
+func routerStation(number int, prefix string) Station {
+	return newStation("router", number, number, prefix)
+}
+
+// remoteStation is a client in a network of its own, behind a router.
+func remoteStation(number int, prefix string) Station {
+	s := newStation("remote", number, 100+number, prefix)
+	s.MAC[4] = byte(number)
+	nets := remoteNets(number)
+	s.IPv4, s.IPv6 = nth(nets[0], 101), nth(nets[1], 101)
+	return s
+}
+
+// remoteNets are the network behind one router, whose own address there is the
+// first.
+func remoteNets(number int) [2]netip.Prefix {
+	return [2]netip.Prefix{
+		netip.MustParsePrefix(fmt.Sprintf("172.31.%d.0/24", number)),
+		netip.MustParsePrefix(fmt.Sprintf("fd00:31:%d::/64", number)),
+	}
+}
+
+// LinkLocal is the station's own IPv6 address on the segment, which the kernel
+// makes from the MAC (RFC 4291 appendix A).
+func (s *Station) LinkLocal() netip.Addr {
+	m := s.MAC
+	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]})
 }
 
 // podNets are the subnets of the pods of one node.

@@ -123,6 +123,9 @@ func (n *Node) stop() {
 	for _, p := range n.all() {
 		p.Kill()
 	}
+	for _, r := range n.routings {
+		r.remove()
+	}
 	if n.api != nil {
 		n.api.close()
 	}

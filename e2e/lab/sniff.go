@@ -190,16 +190,11 @@ func (s *Station) Send(frames ...[]byte) error {
 	return nil
 }
 
-// StationOf names the node or client with that MAC, or returns the MAC.
+// StationOf names the station of the segment with that MAC, or returns the MAC.
 func (l *Lab) StationOf(mac net.HardwareAddr) string {
-	for _, n := range l.Nodes {
-		if bytes.Equal(n.MAC, mac) {
-			return n.Name
-		}
-	}
-	for _, c := range l.Clients {
-		if bytes.Equal(c.MAC, mac) {
-			return c.Name
+	for _, s := range l.stations() {
+		if bytes.Equal(s.MAC, mac) {
+			return s.Name
 		}
 	}
 	return mac.String()

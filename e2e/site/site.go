@@ -17,6 +17,7 @@ import (
 	"time"
 
 	metallb "go.universe.tf/metallb/api/v1beta1"
+	"go.universe.tf/metallb/api/v1beta2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,6 +37,8 @@ const Patience = 30 * time.Second
 // Options say what to start. The zero value is three nodes and a client.
 type Options struct {
 	Nodes, Clients int
+	// Routers join the segment, as peers of all nodes: see Routed.
+	Routers []lab.RouterOptions
 	// Suffix is that of the programs in bin, such as ".race".
 	Suffix string
 	// SpeakerFlags come after those that every speaker gets.
@@ -62,7 +65,7 @@ type Site struct {
 
 // Start returns when every speaker has reported. The ctx bounds the start only.
 func Start(ctx context.Context, opts Options) (*Site, error) {
-	if err := lab.Available(); err != nil {
+	if err := lab.Available(opts.Routers...); err != nil {
 		return nil, err
 	}
 	kube, err := cluster.Start(ctx, cluster.Options{ControllerManager: true, Dir: opts.dir})
@@ -82,6 +85,7 @@ func Start(ctx context.Context, opts Options) (*Site, error) {
 func New(t testing.TB, opts Options) *Site {
 	t.Helper()
 	lab.New(t, lab.Options{Nodes: -1, Clients: -1}).Stop()
+	lab.Require(t, opts.Routers...)
 	dir, err := os.MkdirTemp("", "berth-site-")
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +107,7 @@ func New(t testing.TB, opts Options) *Site {
 }
 
 func (s *Site) start(ctx context.Context) (err error) {
-	if s.API, err = s.Kube.Client(metallb.AddToScheme); err != nil {
+	if s.API, err = s.Kube.Client(metallb.AddToScheme, v1beta2.AddToScheme); err != nil {
 		return err
 	}
 	root, err := cluster.Root()
@@ -116,8 +120,14 @@ func (s *Site) start(ctx context.Context) (err error) {
 	if err := s.configure(ctx); err != nil {
 		return err
 	}
-	s.Lab, err = lab.Start(ctx, lab.Options{Nodes: s.opts.Nodes, Clients: s.opts.Clients, Cluster: s.Kube, WithoutKubeProxy: s.opts.WithoutKubeProxy})
+	s.Lab, err = lab.Start(ctx, lab.Options{
+		Nodes: s.opts.Nodes, Clients: s.opts.Clients, Routers: s.opts.Routers,
+		Cluster: s.Kube, WithoutKubeProxy: s.opts.WithoutKubeProxy,
+	})
 	if err != nil {
+		return err
+	}
+	if err := s.configureBGP(ctx); err != nil {
 		return err
 	}
 	if !s.opts.WithoutController {
@@ -139,15 +149,20 @@ func (s *Site) Stop() {
 	s.Kube.Stop()
 }
 
-// configure makes the pools of the segment, and has all of them advertised.
+// configure makes the pools of the segment, and has all of them advertised
+// there.
 func (s *Site) configure(ctx context.Context) error {
 	manual := false
-	for _, o := range []client.Object{
+	return s.create(ctx,
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}},
 		&metallb.IPAddressPool{ObjectMeta: named("small"), Spec: metallb.IPAddressPoolSpec{Addresses: lab.Pool}},
 		&metallb.IPAddressPool{ObjectMeta: named("large"), Spec: metallb.IPAddressPoolSpec{Addresses: lab.LargePool, AutoAssign: &manual}},
-		&metallb.L2Advertisement{ObjectMeta: named("all")},
-	} {
+		&metallb.L2Advertisement{ObjectMeta: named("all"), Spec: metallb.L2AdvertisementSpec{IPAddressPools: []string{"small", "large"}}},
+	)
+}
+
+func (s *Site) create(ctx context.Context, objects ...client.Object) error {
+	for _, o := range objects {
 		if err := s.API.Create(ctx, o); err != nil {
 			return fmt.Errorf("configuring: %w", err)
 		}
@@ -226,7 +241,7 @@ func (s *Site) Await(ctx context.Context, what string, holds func(ctx context.Co
 }
 
 // Serve creates a Service for the pods of app and returns it once it is served
-// and each of its addresses is announced.
+// and each of its addresses on the segment is announced.
 func (s *Site) Serve(ctx context.Context, name, app string, change ...func(*corev1.Service)) (*corev1.Service, error) {
 	svc := lab.NewService("default", name, app)
 	nodePorts := false
@@ -253,7 +268,7 @@ func (s *Site) Serving(ctx context.Context, svc *corev1.Service) (bool, error) {
 	}
 	owners, err := s.Owners(ctx)
 	for _, addr := range Addresses(svc) {
-		if owners[addr] == "" {
+		if lab.OnSegment(addr) && owners[addr] == "" {
 			return false, err
 		}
 	}
