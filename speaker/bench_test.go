@@ -41,14 +41,15 @@ func BenchmarkDecide10000(b *testing.B) {
 		eps[i] = []*discoveryv1.EndpointSlice{endpoints(all[i].Name, names[i%30], names[(i+1)%30], names[(i+2)%30])}
 		address = address.Next()
 	}
-	s := New(Options{Node: c.Self, Namespace: testNamespace, Layer2: &fakeLayer2{claims: map[netip.Addr]Claim{}, peers: map[string][]netip.Addr{}}})
+	s := New(Options{Node: c.Self, Namespace: testNamespace, BGP: asBGP{newFakeBGP()},
+		Layer2: &fakeLayer2{claims: map[netip.Addr]Claim{}, peers: map[string][]netip.Addr{}}})
 	s.view, _ = announce.Compile(c)
 	b.ReportAllocs()
 	for b.Loop() {
 		for i, svc := range all {
 			key := called(svc.Name)
-			decisions, _, _ := s.judge(key, announce.Input{Service: svc, EndpointSlices: eps[i]})
-			s.pass(s.book.set(key, decisions, nil))
+			v := s.judge(key, announce.Input{Service: svc, EndpointSlices: eps[i]})
+			s.pass(s.book.set(key, v.layer2, nil))
 		}
 	}
 	b.ReportMetric(float64(services*b.N)/b.Elapsed().Seconds(), "services/s")

@@ -24,10 +24,11 @@ type entry struct {
 	claim    Claim
 }
 
-// holder is a Service that has the address.
+// holder is a Service that has the address, with what a claim is made from.
 type holder struct {
-	service  types.NamespacedName
-	decision announce.Layer2
+	service    types.NamespacedName
+	candidates []string
+	interfaces []string
 	// cut is set where only the first candidates were kept, since the Service
 	// had the address for itself.
 	cut bool
@@ -75,10 +76,7 @@ func (b *book) put(service types.NamespacedName, d announce.Layer2, recorded str
 	if !found {
 		e.holders = slices.Insert(e.holders, i, holder{service: service})
 	}
-	e.holders[i].decision, e.holders[i].cut = d, false
-	if len(e.holders) == 1 {
-		e.holders[0].shorten()
-	}
+	e.holders[i] = holder{service: service, candidates: d.Candidates, interfaces: d.Interfaces}
 	e.recorded = recorded
 	return e.refresh() || isNew
 }
@@ -147,15 +145,18 @@ func (e *entry) find(service types.NamespacedName) (int, bool) {
 
 // refresh makes the claim anew and says whether it is another one.
 func (e *entry) refresh() bool {
-	merged := e.holders[0].decision
-	if len(e.holders) > 1 {
+	var next Claim
+	if len(e.holders) == 1 {
+		e.holders[0].shorten()
+		next = Claim{Order: e.holders[0].candidates, Recorded: e.recorded, Interfaces: e.holders[0].interfaces}
+	} else {
 		decisions := make([]announce.Layer2, len(e.holders))
 		for i, h := range e.holders {
-			decisions[i] = h.decision
+			decisions[i] = announce.Layer2{Candidates: h.candidates, Interfaces: h.interfaces}
 		}
-		merged = announce.Merge(decisions)
+		merged := announce.Merge(decisions)
+		next = Claim{Order: firsts(merged.Candidates), Recorded: e.recorded, Interfaces: merged.Interfaces}
 	}
-	next := Claim{Order: firsts(merged.Candidates), Recorded: e.recorded, Interfaces: merged.Interfaces}
 	if e.claim.equal(next) {
 		return false
 	}
@@ -166,8 +167,8 @@ func (e *entry) refresh() bool {
 // shorten drops all candidates but the first: a cluster has many nodes, and as
 // many Services.
 func (h *holder) shorten() {
-	if len(h.decision.Candidates) > maxOrder {
-		h.decision.Candidates, h.cut = firsts(h.decision.Candidates), true
+	if len(h.candidates) > maxOrder {
+		h.candidates, h.cut = firsts(h.candidates), true
 	}
 }
 

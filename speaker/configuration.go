@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	metallb "go.universe.tf/metallb/api/v1beta1"
+	"go.universe.tf/metallb/api/v1beta2"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -36,8 +37,12 @@ func readConfiguration(ctx context.Context, r client.Reader, namespace, self str
 	var pools metallb.IPAddressPoolList
 	var advertisements metallb.L2AdvertisementList
 	var states metallb.ConfigurationStateList
+	var routing metallb.BGPAdvertisementList
+	var peers v1beta2.BGPPeerList
+	var profiles metallb.BFDProfileList
+	var communities metallb.CommunityList
 	var nodes corev1.NodeList
-	for _, list := range []client.ObjectList{&pools, &advertisements, &states} {
+	for _, list := range []client.ObjectList{&pools, &advertisements, &states, &routing, &peers, &profiles, &communities} {
 		if err := r.List(ctx, list, client.InNamespace(namespace)); err != nil {
 			return nil, fmt.Errorf("listing %T: %w", list, err)
 		}
@@ -46,7 +51,15 @@ func readConfiguration(ctx context.Context, r client.Reader, namespace, self str
 		return nil, fmt.Errorf("listing Nodes: %w", err)
 	}
 	c := &configuration{
-		Config:    announce.Config{Self: self, Pools: pointers(pools.Items), L2Advertisements: pointers(advertisements.Items)},
+		Config: announce.Config{
+			Self:              self,
+			Pools:             pointers(pools.Items),
+			L2Advertisements:  pointers(advertisements.Items),
+			BGPAdvertisements: pointers(routing.Items),
+			BGPPeers:          pointers(peers.Items),
+			BFDProfiles:       pointers(profiles.Items),
+			Communities:       pointers(communities.Items),
+		},
 		addresses: make(map[string][]netip.Addr, len(nodes.Items)),
 	}
 	reports := c.reports(states.Items)
@@ -67,7 +80,7 @@ func (c *configuration) reports(states []metallb.ConfigurationState) map[string]
 		if s.Name == stateName(c.Self) {
 			c.state = s
 		}
-		if node, report, ok := reportOf(s); ok && s.Name == stateName(node) {
+		if node, report, ok := announce.ReportOf(s); ok {
 			all[node] = report
 		}
 	}

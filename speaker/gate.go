@@ -15,6 +15,11 @@ const (
 	// nodePace is how often kube-proxy is asked, servicePace a Service.
 	nodePace    = time.Second
 	servicePace = 2 * time.Second
+	// eagerPace is how often a Service is asked at first, while it says no: its
+	// endpoint may have come just now, and kube-proxy be about to follow. eager is
+	// how many questions that holds for.
+	eagerPace = 100 * time.Millisecond
+	eager     = 30
 	// patience is how many questions in a row remain without an answer before
 	// what was answered last no longer counts.
 	patience = 3
@@ -51,6 +56,8 @@ type check struct {
 	answer trafficpolicy.Answer
 	asked  bool
 	silent int // questions in a row without an answer
+	// refused is how many questions were answered with no from the beginning on.
+	refused int
 }
 
 func newGate(ask func(context.Context, int32) trafficpolicy.Answer, ended func(int32), changed func(types.NamespacedName)) *gate {
@@ -159,12 +166,21 @@ func (g *gate) askNext(ctx context.Context) bool {
 	if ctx.Err() == nil && g.note(whose, c, answer) {
 		g.changed(whose)
 	}
-	pace := servicePace
-	if whose == wholeNode {
-		pace = nodePace
-	}
-	g.queue.AddAfter(whose, pace)
+	g.queue.AddAfter(whose, g.pace(whose, c))
 	return true
+}
+
+// pace is how long until the next question.
+func (g *gate) pace(whose types.NamespacedName, c *check) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case whose == wholeNode:
+		return nodePace
+	case c.answer == trafficpolicy.Unhealthy && c.refused < eager:
+		return eagerPace
+	}
+	return servicePace
 }
 
 // watched says whether c has not been given up or replaced.
@@ -185,6 +201,11 @@ func (g *gate) note(whose types.NamespacedName, c *check, answer trafficpolicy.A
 		c.silent = 0
 	} else if c.silent++; c.silent < patience && c.asked {
 		return false
+	}
+	if answer == trafficpolicy.Unhealthy {
+		c.refused++
+	} else {
+		c.refused = eager
 	}
 	isNew := !c.asked || c.answer != answer
 	c.answer = answer

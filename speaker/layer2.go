@@ -28,7 +28,7 @@ func (c Claim) equal(d Claim) bool {
 }
 
 // Layer2 announces addresses by ARP and NDP. Its methods return at once and
-// are called by one goroutine. What they are given belongs to Layer2.
+// are called by one goroutine. Neither side changes what they are given.
 //
 // It tells through Speaker.Held when this node begins or ceases to announce an
 // address, and through Speaker.Interfaces which interfaces there are, the first

@@ -1,8 +1,6 @@
 package speaker
 
 import (
-	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -30,11 +28,11 @@ const (
 type ledger struct {
 	self      string
 	namespace string
-	cache     client.Reader // ServiceL2Statuses and Services
-	live      client.Reader // the same as the API server has them
+	records   *shelf[*metallb.ServiceL2Status, filed]
+	cache     client.Reader // Services
+	live      client.Reader // both as the API server has them
 	client    client.Client
 	outbox    *outbox
-	index     *index // of the records
 	// interfaces are those that this node announces the address on.
 	interfaces func(netip.Addr) []string
 
@@ -73,8 +71,9 @@ type dispute struct {
 	over  bool
 }
 
-func newLedger(self, namespace string) *ledger {
-	return &ledger{self: self, namespace: namespace, index: newIndex(), open: map[types.NamespacedName]map[string]*account{}}
+func newLedger(self, namespace string, changed func(types.NamespacedName)) *ledger {
+	return &ledger{self: self, namespace: namespace, open: map[types.NamespacedName]map[string]*account{},
+		records: newShelf(recordKeeper(self), sameRecord, trimRecord, changed)}
 }
 
 // stored is a record as it is known to be.
@@ -82,7 +81,8 @@ type stored struct {
 	// record is nil where there is none yet.
 	record  *announce.Record
 	version string
-	status  metallb.MetalLBServiceL2Status // of this node's own records only
+	// interfaces are those in the status, of this node's own records only.
+	interfaces []metallb.InterfaceInfo
 	// echo is set where this node wrote it and has not seen it in the cache.
 	echo bool
 	// pending is what this node has yet to write.
@@ -113,18 +113,12 @@ func (s *stored) known() announce.Record {
 
 // of returns all records of a Service, by name, those of an earlier one under
 // its name included.
-func (l *ledger) of(ctx context.Context, service types.NamespacedName) (map[string]*stored, error) {
-	names := l.index.of(service)
-	all := make(map[string]*stored, len(names))
-	for _, name := range names {
-		object := &metallb.ServiceL2Status{}
-		err := l.cache.Get(ctx, client.ObjectKey{Namespace: l.namespace, Name: name}, object)
-		if client.IgnoreNotFound(err) != nil {
-			return nil, fmt.Errorf("reading ServiceL2Status %s: %w", name, err)
-		}
-		if r, ok := announce.RecordOf(object); err == nil && ok && r.Service == service {
-			all[name] = &stored{record: &r, version: object.ResourceVersion, status: object.Status}
-		}
+func (l *ledger) of(service types.NamespacedName) map[string]*stored {
+	records := l.records.of(service)
+	all := make(map[string]*stored, len(records))
+	for _, k := range records {
+		f := &k.value
+		all[k.name.Name] = &stored{record: &f.record, version: f.version, interfaces: f.interfaces}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,7 +139,7 @@ func (l *ledger) of(ctx context.Context, service types.NamespacedName) (map[stri
 		}
 		l.close(service, name)
 	}
-	return all, nil
+	return all
 }
 
 // newer says whether our own write counts for more than what the cache has.
@@ -229,7 +223,7 @@ func (l *ledger) restate(a *account, name string, has *stored) {
 	if has.record == nil || has.echo || a.statement != nil || has.record.Node != l.self {
 		return
 	}
-	if !slices.Equal(has.status.Interfaces, infos(l.interfaces(has.record.Address))) {
+	if !slices.Equal(has.interfaces, infos(l.interfaces(has.record.Address))) {
 		l.state(a, name, statement{*has.record, has.version})
 	}
 }

@@ -26,7 +26,7 @@ func testNode(name string) *corev1.Node {
 // reported is the ConfigurationState of a speaker that runs there.
 func reported(node string) *metallb.ConfigurationState {
 	return &metallb.ConfigurationState{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: stateName(node),
-		Labels: labelsOf(node), Annotations: annotationsOf(node, announce.SpeakerReport{Interfaces: []string{"eth0"}})}}
+		Labels: labelsOf(node), Annotations: announce.SpeakerReport{Interfaces: []string{"eth0"}}.Annotations(node)}}
 }
 
 // cluster is nodes with speakers, and a pool that is advertised everywhere, the

@@ -29,13 +29,18 @@ const (
 	aRecord subject = iota
 	aStatus
 	ownState
+	ownSessions
+	// aBGPStatus is about one ServiceBGPStatus, and oldBGPStatuses about all
+	// that an earlier process left.
+	aBGPStatus
+	oldBGPStatuses
 )
 
 // letter is one write that is due. What it says is asked for when it is sent,
 // so that the last word wins.
 type letter struct {
 	subject subject
-	service types.NamespacedName // of the record
+	service types.NamespacedName // of the record or status
 	name    string
 }
 
@@ -57,7 +62,7 @@ func newOutbox(log logr.Logger, send func(context.Context, letter) (time.Duratio
 // post has l sent after wait.
 func (o *outbox) post(l letter, wait time.Duration) {
 	opts := priorityqueue.AddOpts{After: wait}
-	if l.subject == aStatus {
+	if l.subject == aStatus || l.subject == aBGPStatus || l.subject == oldBGPStatuses {
 		opts.Priority = ptr.To(canWait)
 	}
 	o.queue.AddWithOpts(opts, l)

@@ -31,10 +31,10 @@ func (l *ledger) write(ctx context.Context, about letter) (wait time.Duration, e
 	if wait := time.Until(in.due); wait > 0 {
 		return wait, nil
 	}
-	after, err := l.attempt(ctx, l.cache, about.name, in)
+	after, err := l.send(ctx, about.name, *in, l.known(about.name))
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) {
-		// The cache was behind: once more upon what the API server has.
-		after, err = l.attempt(ctx, l.live, about.name, in)
+		// That was out of date: once more upon what the API server has.
+		after, err = l.sendAnew(ctx, about.name, *in)
 	}
 	if err != nil {
 		return 0, err
@@ -43,17 +43,27 @@ func (l *ledger) write(ctx context.Context, about letter) (wait time.Duration, e
 	return 0, nil
 }
 
-// attempt writes the intent upon what reader has.
-func (l *ledger) attempt(ctx context.Context, reader client.Reader, name string, in *intent) (*metallb.ServiceL2Status, error) {
-	has := &metallb.ServiceL2Status{}
-	err := reader.Get(ctx, client.ObjectKey{Namespace: l.namespace, Name: name}, has)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("reading ServiceL2Status %s: %w", name, err)
+// known returns the record of that name as it is kept, nil for none.
+func (l *ledger) known(name string) *filed {
+	k := l.records.get(types.NamespacedName{Namespace: l.namespace, Name: name})
+	if k == nil {
+		return nil
+	}
+	return &k.value
+}
+
+// sendAnew makes an attempt at the intent upon what the API server has.
+func (l *ledger) sendAnew(ctx context.Context, name string, in intent) (*metallb.ServiceL2Status, error) {
+	object := &metallb.ServiceL2Status{}
+	err := l.live.Get(ctx, client.ObjectKey{Namespace: l.namespace, Name: name}, object)
+	if apierrors.IsNotFound(err) {
+		return l.send(ctx, name, in, nil)
 	}
 	if err != nil {
-		has = nil
+		return nil, fmt.Errorf("reading ServiceL2Status %s: %w", name, err)
 	}
-	return l.send(ctx, name, *in, has)
+	has, _ := file(object)
+	return l.send(ctx, name, in, &has)
 }
 
 // sent notes what came of the intent: after is the record as written, nil where
@@ -75,9 +85,9 @@ func (l *ledger) sent(about letter, in *intent, after *metallb.ServiceL2Status) 
 
 // send makes one attempt at the intent, upon has, nil where there is no such
 // record. It returns the record if it was written.
-func (l *ledger) send(ctx context.Context, name string, in intent, has *metallb.ServiceL2Status) (*metallb.ServiceL2Status, error) {
+func (l *ledger) send(ctx context.Context, name string, in intent, has *filed) (*metallb.ServiceL2Status, error) {
 	if in.purpose == dropIt {
-		return nil, l.remove(ctx, in, has)
+		return nil, l.remove(ctx, name, in, has)
 	}
 	if has == nil {
 		object := &metallb.ServiceL2Status{ObjectMeta: metav1.ObjectMeta{Namespace: l.namespace, Name: name,
@@ -87,11 +97,11 @@ func (l *ledger) send(ctx context.Context, name string, in intent, has *metallb.
 		}
 		return object, nil
 	}
-	if r, ok := announce.RecordOf(has); ok && (r == in.record || lost(r, in)) {
+	if r := has.record; r.UID != "" && (r == in.record || lost(r, in)) {
 		return nil, nil
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": has.UID, "resourceVersion": has.ResourceVersion,
+		"uid": has.uid, "resourceVersion": has.version,
 		"labels":      changes(recordLabels, in.record.Labels()),
 		"annotations": changes(recordAnnotations, in.record.Annotations()),
 	}})
@@ -124,7 +134,7 @@ func changes(keys []string, want map[string]string) map[string]*string {
 
 // remove deletes a record whose Service, or whose address, is gone. Caches lag
 // behind each other: a record may be seen before the Service that it is about.
-func (l *ledger) remove(ctx context.Context, in intent, has *metallb.ServiceL2Status) error {
+func (l *ledger) remove(ctx context.Context, name string, in intent, has *filed) error {
 	if has == nil {
 		return nil
 	}
@@ -132,9 +142,10 @@ func (l *ledger) remove(ctx context.Context, in intent, has *metallb.ServiceL2St
 	if err != nil || behind {
 		return err
 	}
-	err = l.client.Delete(ctx, has.DeepCopy(), client.Preconditions{UID: &has.UID, ResourceVersion: &has.ResourceVersion})
+	object := &metallb.ServiceL2Status{ObjectMeta: metav1.ObjectMeta{Namespace: l.namespace, Name: name}}
+	err = l.client.Delete(ctx, object, client.Preconditions{UID: &has.uid, ResourceVersion: &has.version})
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting ServiceL2Status %s: %w", has.Name, err)
+		return fmt.Errorf("deleting ServiceL2Status %s: %w", name, err)
 	}
 	return nil
 }

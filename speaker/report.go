@@ -16,25 +16,22 @@ import (
 	"github.com/berth-lb/berth/trafficpolicy"
 )
 
-// Names in the metadata of a speaker's ConfigurationState. What other speakers
-// decide by is there, so that one write carries it: a status can't be created
-// along with its object.
+// Names in the metadata of a speaker's ConfigurationState, besides those that
+// carry its report.
 const (
-	annotationClosed     = "berth-lb.dev/closed"
-	annotationInterfaces = "berth-lb.dev/interfaces"
-
-	labelComponent   = "metallb.io/component-type"
+	labelComponent   = announce.LabelComponent
 	labelNodeName    = "metallb.io/node-name"
-	componentSpeaker = "speaker"
+	componentSpeaker = announce.ComponentSpeaker
 )
 
 // stateAnnotations are those that this package writes.
-var stateAnnotations = []string{announce.AnnotationNode, annotationClosed, annotationInterfaces}
+var stateAnnotations = announce.ReportAnnotations
 
 // Conditions of the ConfigurationState.
 const (
-	conditionConfiguration = "berth-lb.dev/L2AdvertisementsValid"
-	conditionKubeProxy     = "berth-lb.dev/KubeProxyHealthy"
+	conditionL2        = "berth-lb.dev/L2AdvertisementsValid"
+	conditionBGP       = "berth-lb.dev/BGPConfigurationValid"
+	conditionKubeProxy = "berth-lb.dev/KubeProxyHealthy"
 )
 
 const (
@@ -45,34 +42,7 @@ const (
 )
 
 // stateName is that of the ConfigurationState of a node.
-func stateName(node string) string { return "speaker-" + node }
-
-// reportOf reads the report of a speaker; ok is false for a ConfigurationState
-// that Berth did not write.
-func reportOf(state *metallb.ConfigurationState) (node string, report *announce.SpeakerReport, ok bool) {
-	node, ok = state.Annotations[announce.AnnotationNode]
-	if !ok || state.Labels[labelComponent] != componentSpeaker {
-		return "", nil, false
-	}
-	report = &announce.SpeakerReport{Closed: state.Annotations[annotationClosed] == "true"}
-	if list := state.Annotations[annotationInterfaces]; list != "" {
-		report.Interfaces = strings.Split(list, ",")
-		slices.Sort(report.Interfaces)
-	}
-	return node, report, true
-}
-
-// annotationsOf are those of the ConfigurationState that carries the report.
-func annotationsOf(node string, report announce.SpeakerReport) map[string]string {
-	all := map[string]string{announce.AnnotationNode: node}
-	if report.Closed {
-		all[annotationClosed] = "true"
-	}
-	if len(report.Interfaces) > 0 {
-		all[annotationInterfaces] = strings.Join(report.Interfaces, ",")
-	}
-	return all
-}
+func stateName(node string) string { return announce.ReportName(node) }
 
 // labelsOf are those of the ConfigurationState of a node. A name that is no
 // label value is left out: nothing here depends on it.
@@ -97,19 +67,34 @@ func withOwner(owners []metav1.OwnerReference, node *corev1.Node) []metav1.Owner
 // describe puts into status what this speaker can't follow, and how its
 // kube-proxy is.
 func describe(status *metallb.ConfigurationStateStatus, problems []announce.Problem, kubeProxy *metav1.Condition) {
-	c := metav1.Condition{Type: conditionConfiguration, Status: metav1.ConditionTrue, Reason: "Valid", Message: "every L2Advertisement is in use"}
+	var atLayer2, byBGP []announce.Problem
+	for _, p := range problems {
+		if strings.HasPrefix(p.Object, "L2Advertisement ") {
+			atLayer2 = append(atLayer2, p)
+		} else {
+			byBGP = append(byBGP, p)
+		}
+	}
 	status.Result = metallb.ConfigurationResultValid
-	status.ErrorSummary = summary(problems)
-	if len(problems) > 0 {
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Refused", status.ErrorSummary
+	if status.ErrorSummary = summary(problems); len(problems) > 0 {
 		status.Result = metallb.ConfigurationResultInvalid
 	}
-	meta.SetStatusCondition(&status.Conditions, c)
+	meta.SetStatusCondition(&status.Conditions, validity(conditionL2, "every L2Advertisement is in use", atLayer2))
+	meta.SetStatusCondition(&status.Conditions, validity(conditionBGP, "every BGPAdvertisement, BGPPeer, BFDProfile and Community can be followed", byBGP))
 	if kubeProxy == nil {
 		meta.RemoveStatusCondition(&status.Conditions, conditionKubeProxy)
 		return
 	}
 	meta.SetStatusCondition(&status.Conditions, *kubeProxy)
+}
+
+// validity tells of a part of the configuration; fine is what it says where
+// there is no problem with it.
+func validity(condition, fine string, problems []announce.Problem) metav1.Condition {
+	if len(problems) == 0 {
+		return metav1.Condition{Type: condition, Status: metav1.ConditionTrue, Reason: "Valid", Message: fine}
+	}
+	return metav1.Condition{Type: condition, Status: metav1.ConditionFalse, Reason: "Refused", Message: summary(problems)}
 }
 
 // kubeProxyCondition tells what kube-proxy answers on port.

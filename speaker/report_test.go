@@ -13,31 +13,16 @@ import (
 	"github.com/berth-lb/berth/trafficpolicy"
 )
 
-func TestReportThereAndBack(t *testing.T) {
-	for _, tc := range []struct {
-		reason string
-		node   string
-		report announce.SpeakerReport
-	}{
-		{"a node as most are", "node-a", announce.SpeakerReport{Interfaces: []string{"eth0", "eth1"}}},
-		{"kube-proxy can't serve", "node-a", announce.SpeakerReport{Closed: true, Interfaces: []string{"eth0"}}},
-		{"no interface", "node-a", announce.SpeakerReport{}},
-		{"a name that is no label value", "node-" + strings.Repeat("a", 100), announce.SpeakerReport{}},
-	} {
-		t.Run(tc.reason, func(t *testing.T) {
-			state := &metallb.ConfigurationState{ObjectMeta: metav1.ObjectMeta{
-				Name: stateName(tc.node), Labels: labelsOf(tc.node), Annotations: annotationsOf(tc.node, tc.report)}}
-			node, report, ok := reportOf(state)
-			if !ok || node != tc.node || !reflect.DeepEqual(*report, tc.report) {
-				t.Errorf("got %q, %+v, %t", node, report, ok)
-			}
-			if label := state.Labels[labelNodeName]; label != "" && label != tc.node || len(label) > 63 {
-				t.Errorf("label %q", label)
-			}
-		})
-	}
-	if _, _, ok := reportOf(&metallb.ConfigurationState{ObjectMeta: metav1.ObjectMeta{Name: "speaker-a", Labels: labelsOf("a")}}); ok {
-		t.Error("a state of MetalLB's own speaker counts")
+// A node whose name is no label value reports all the same.
+func TestLabelsOfAReport(t *testing.T) {
+	for _, name := range []string{"node-a", "node-" + strings.Repeat("a", 100)} {
+		labels := labelsOf(name)
+		if label := labels[labelNodeName]; label != "" && label != name || len(label) > 63 {
+			t.Errorf("label %q", label)
+		}
+		if labels[labelComponent] != componentSpeaker {
+			t.Errorf("labels %v", labels)
+		}
 	}
 }
 
@@ -64,6 +49,21 @@ func TestStateIsWrittenOnceAndKeepsWhatIsNotOurs(t *testing.T) {
 	if again := r.onto(is, "a", 10256); !reflect.DeepEqual(is, again) {
 		t.Errorf("a second look changes it:\n%+v\n%+v", is, again)
 	}
+	if c := meta.FindStatusCondition(is.Status.Conditions, conditionBGP); c == nil || c.Status != metav1.ConditionTrue {
+		t.Errorf("what is wrong at layer 2 counts for BGP: %+v", c)
+	}
+	r.refuse([]announce.Problem{{Object: "BGPPeer tor", Field: "spec.passwordSecret.name", Message: "gone"}})
+	two := r.onto(is, "a", 10256)
+	if two.Status.ErrorSummary != "L2Advertisement all spec.nodeSelectors[0]: no; BGPPeer tor spec.passwordSecret.name: gone" {
+		t.Errorf("summary %q", two.Status.ErrorSummary)
+	}
+	if c := meta.FindStatusCondition(two.Status.Conditions, conditionBGP); c.Status != metav1.ConditionFalse || c.Message != "BGPPeer tor spec.passwordSecret.name: gone" {
+		t.Errorf("condition %+v", c)
+	}
+	if c := meta.FindStatusCondition(two.Status.Conditions, conditionL2); c.Message != "L2Advertisement all spec.nodeSelectors[0]: no" {
+		t.Errorf("condition %+v", c)
+	}
+	r.refuse(nil)
 	if off := r.onto(is, "a", 0); meta.FindStatusCondition(off.Status.Conditions, conditionKubeProxy) != nil {
 		t.Errorf("kube-proxy is not asked, and reported: %+v", off.Status.Conditions)
 	}

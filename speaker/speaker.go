@@ -1,6 +1,6 @@
 // Package speaker is the Kubernetes side of a node: it watches what is to be
-// announced, asks announce what this node's part in it is, has layer 2 do it,
-// and reports what came of it.
+// announced, asks announce what this node's part in it is, has layer 2 and BGP
+// do it, and reports what came of it.
 package speaker
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,10 +32,14 @@ type Options struct {
 	// health check is asked, that of no Service either.
 	KubeProxyHealthPort int32
 	Layer2              Layer2
+	BGP                 BGP
+	// ServiceBGPStatus has a ServiceBGPStatus kept for each Service that is
+	// announced by BGP.
+	ServiceBGPStatus bool
 	// Cache is trimmed by CacheByObject.
 	Cache client.Reader
 	// Live bypasses all caches; Client writes.
-	Live   client.Reader
+	Live   client.WithWatch
 	Client client.Client
 	Events EventRecorder
 	Log    logr.Logger
@@ -53,12 +58,16 @@ type Speaker struct {
 	gate    *gate
 	ledger  *ledger
 	outbox  *outbox
-	slices  *index
+	slices  *shelf[*discoveryv1.EndpointSlice, endpointSet]
 	waker   waker
 	report  report
 	gauge   gauge
 	started bool
 	ready   atomic.Bool // what started is, for others
+	// begun is when announcing began, set before ready.
+	begun time.Time
+	// settled is set once rollouts need not wait any longer.
+	settled atomic.Bool
 
 	view      *announce.View
 	closed    bool // as compiled into the view
@@ -66,6 +75,14 @@ type Speaker struct {
 	addresses map[string][]netip.Addr
 	compiled  time.Time
 	book      *book
+	routes    *routes
+	// peers are those that BGP was told of, and passwords what was read of
+	// Secrets for them.
+	peers       []announce.Peer
+	passwords   map[string]string
+	sessions    sessions
+	heralds     heralds
+	bgpStatuses *bgpStatuses
 	// taking are the Services on whose record it has yet to be said that this
 	// node has just begun to announce the address.
 	taking map[netip.Addr][]types.NamespacedName
@@ -91,18 +108,21 @@ type Speaker struct {
 // New returns a Speaker that has yet to be set up with a manager.
 func New(o Options) *Speaker {
 	s := &Speaker{
-		Options: o,
-		asker:   newAsker(),
-		slices:  newIndex(),
-		book:    newBook(),
-		taking:  map[netip.Addr][]types.NamespacedName{},
-		told:    map[string]bool{},
-		held:    map[netip.Addr]bool{},
-		heard:   map[netip.Addr][]string{},
-		known:   make(chan struct{}),
+		Options:     o,
+		asker:       newAsker(),
+		book:        newBook(),
+		routes:      newRoutes(),
+		heralds:     newHeralds(),
+		bgpStatuses: newBGPStatuses(),
+		taking:      map[netip.Addr][]types.NamespacedName{},
+		told:        map[string]bool{},
+		held:        map[netip.Addr]bool{},
+		heard:       map[netip.Addr][]string{},
+		known:       make(chan struct{}),
 	}
+	s.slices = newShelf(keepSlice, sameEndpoints, trimSlice, s.wakeService)
 	s.gate = newGate(s.asker.ask, s.asker.forget, s.answered)
-	s.ledger = newLedger(o.Node, o.Namespace)
+	s.ledger = newLedger(o.Node, o.Namespace, s.wakeService)
 	s.ledger.cache, s.ledger.live, s.ledger.client = o.Cache, o.Live, o.Client
 	s.ledger.interfaces = func(address netip.Addr) []string { names, _ := s.announcing(address); return names }
 	s.outbox = newOutbox(o.Log, s.send)
@@ -155,12 +175,14 @@ func (s *Speaker) announcing(address netip.Addr) (interfaces []string, held bool
 	return interfaces, held
 }
 
-// Ready is a readiness check: it fails until announcing may begin.
+// Ready is a readiness check: it fails until announcing may begin, and for a
+// while until all routers know of it, so that a rollout takes one node after the
+// other.
 func (s *Speaker) Ready(*http.Request) error {
 	if !s.ready.Load() {
 		return errors.New("not all claims have been made yet")
 	}
-	return nil
+	return s.settle()
 }
 
 // send is the outbox's.
@@ -172,6 +194,12 @@ func (s *Speaker) send(ctx context.Context, l letter) (time.Duration, error) {
 		return 0, s.ledger.writeStatus(ctx, l)
 	case ownState:
 		return 0, s.writeState(ctx)
+	case ownSessions:
+		return 0, s.writeSessions(ctx)
+	case aBGPStatus:
+		return 0, s.writeBGPStatus(ctx, l)
+	case oldBGPStatuses:
+		return 0, s.dropBGPStatuses(ctx)
 	}
 	return 0, fmt.Errorf("no letter %v", l)
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	metallb "go.universe.tf/metallb/api/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,8 +16,8 @@ import (
 )
 
 // start makes the claims that the caches ask for, all of which are filled, and
-// then lets layer 2 begin. Nothing can be announced before: it would be by
-// halves.
+// then lets layer 2 and BGP begin. Nothing can be announced before: it would be
+// by halves.
 func (s *Speaker) start(ctx context.Context) error {
 	select {
 	case <-s.known:
@@ -58,8 +57,13 @@ func (s *Speaker) start(ctx context.Context) error {
 		}
 	}
 	s.Layer2.Synced()
+	s.BGP.Synced()
+	s.outbox.post(letter{subject: oldBGPStatuses}, 0)
+	s.begun = time.Now()
 	s.ready.Store(true)
-	s.Log.Info("Announcing may begin", "services", len(s.book.services), "addresses", len(s.book.addresses))
+	s.SessionChanged("")
+	s.waker.wake(task{subject: theSessions})
+	s.Log.Info("Announcing may begin", "services", len(s.book.services), "addresses", len(s.book.addresses), "prefixes", s.routes.count())
 	return nil
 }
 
@@ -70,20 +74,14 @@ func (s *Speaker) concerned(ctx context.Context) ([]types.NamespacedName, error)
 	if err := s.Cache.List(ctx, &services); err != nil {
 		return nil, fmt.Errorf("listing Services: %w", err)
 	}
-	var records metallb.ServiceL2StatusList
-	if err := s.Cache.List(ctx, &records, client.InNamespace(s.Namespace)); err != nil {
-		return nil, fmt.Errorf("listing ServiceL2Statuses: %w", err)
-	}
 	all := map[types.NamespacedName]bool{}
 	for i := range services.Items {
 		if svc := &services.Items[i]; len(addressesOf(svc)) > 0 {
 			all[client.ObjectKeyFromObject(svc)] = true
 		}
 	}
-	for i := range records.Items {
-		if r, ok := announce.RecordOf(&records.Items[i]); ok {
-			all[r.Service] = true
-		}
+	for _, service := range s.ledger.records.about() {
+		all[service] = true
 	}
 	names := make([]types.NamespacedName, 0, len(all))
 	for name := range maps.Keys(all) {
@@ -127,6 +125,10 @@ func (s *Speaker) compile(ctx context.Context) error {
 		s.Log.Info("There is no Node of that name, so nothing is announced from here", "node", s.Node)
 	}
 	s.report.set(report, problems, c.own)
+	s.sessions.setNode(c.own)
+	if err := s.tellPeers(ctx); err != nil {
+		return err
+	}
 	return s.reviewReport(ctx)
 }
 

@@ -2,9 +2,9 @@ package speaker
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	metallb "go.universe.tf/metallb/api/v1beta1"
@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/berth-lb/berth/announce"
@@ -24,14 +23,22 @@ type report struct {
 	mu       sync.Mutex
 	report   announce.SpeakerReport
 	problems []announce.Problem
-	answer   trafficpolicy.Answer
-	node     *corev1.Node
+	// refused are the problems with passwords.
+	refused []announce.Problem
+	answer  trafficpolicy.Answer
+	node    *corev1.Node
 }
 
 func (r *report) set(report announce.SpeakerReport, problems []announce.Problem, node *corev1.Node) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report, r.problems, r.node = report, problems, node
+}
+
+func (r *report) refuse(problems []announce.Problem) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refused = problems
 }
 
 func (r *report) answered(answer trafficpolicy.Answer) {
@@ -51,7 +58,7 @@ func (r *report) onto(state *metallb.ConfigurationState, self string, healthPort
 	for _, key := range stateAnnotations {
 		delete(next.Annotations, key)
 	}
-	maps.Copy(next.Annotations, annotationsOf(self, r.report))
+	maps.Copy(next.Annotations, r.report.Annotations(self))
 	if next.Labels == nil {
 		next.Labels = map[string]string{}
 	}
@@ -61,7 +68,7 @@ func (r *report) onto(state *metallb.ConfigurationState, self string, healthPort
 	if healthPort != 0 {
 		kubeProxy = kubeProxyCondition(r.answer, healthPort)
 	}
-	describe(&next.Status, r.problems, kubeProxy)
+	describe(&next.Status, slices.Concat(r.problems, r.refused), kubeProxy)
 	return next
 }
 
@@ -129,11 +136,11 @@ func (s *Speaker) writeState(ctx context.Context) error {
 	if equality.Semantic.DeepEqual(state.Status, next.Status) {
 		return nil
 	}
-	patch, err := json.Marshal(map[string]any{"status": next.Status})
-	if err != nil {
-		return fmt.Errorf("computing the status of ConfigurationState %s: %w", next.Name, err)
-	}
-	if err := s.Client.Status().Patch(ctx, next, client.RawPatch(types.MergePatchType, patch)); err != nil {
+	// Of the two that differ in nothing but the status: what is empty in the new
+	// one has to be taken out of the old.
+	base := next.DeepCopy()
+	base.Status = state.Status
+	if err := s.Client.Status().Patch(ctx, next, client.MergeFrom(base)); err != nil {
 		return fmt.Errorf("writing the status of ConfigurationState %s: %w", next.Name, err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/announce"
 	"github.com/berth-lb/berth/trafficpolicy"
 )
 
@@ -244,7 +245,7 @@ func TestKubeProxyThatCanNotServeHandsOver(t *testing.T) {
 		if err := w.api.Get(t.Context(), client.ObjectKey{Namespace: testNamespace, Name: "speaker-a"}, state); err != nil {
 			t.Fatal(err)
 		}
-		if state.Annotations[annotationClosed] != "true" {
+		if state.Annotations[announce.AnnotationClosed] != "true" {
 			t.Errorf("the report is %v", state.Annotations)
 		}
 		b.begins(webAddress)
@@ -351,7 +352,8 @@ func TestHeartbeatsAndStatusesCostNothing(t *testing.T) {
 		record := onRecord(web, webAddress, "a")
 		stated := record.DeepCopy()
 		stated.Status.Node = "b"
-		if recordChanged(record, stated) {
+		_, is := recordKeeper("a")(record)
+		if _, now := recordKeeper("a")(stated); !sameRecord(is, now) {
 			t.Error("the status of a record counts")
 		}
 	})

@@ -1,18 +1,15 @@
 package speaker
 
 import (
+	"maps"
 	"unique"
 
 	metallb "go.universe.tf/metallb/api/v1beta1"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/berth-lb/berth/announce"
 )
 
 // CacheByObject says what the caches keep of the objects that a speaker
@@ -21,16 +18,16 @@ import (
 func CacheByObject(namespace, node string) map[client.Object]cache.ByObject {
 	shared := true
 	here := map[string]cache.Config{namespace: {}}
-	return map[client.Object]cache.ByObject{
-		&corev1.Service{}:            {UnsafeDisableDeepCopy: &shared, Transform: trim(trimService)},
-		&discoveryv1.EndpointSlice{}: {UnsafeDisableDeepCopy: &shared, Transform: trim(trimSlice)},
-		&corev1.Node{}:               {UnsafeDisableDeepCopy: &shared, Transform: trim(trimNode)},
-		&metallb.IPAddressPool{}:     {UnsafeDisableDeepCopy: &shared, Namespaces: here, Transform: trim(trimPool)},
-		&metallb.L2Advertisement{}:   {UnsafeDisableDeepCopy: &shared, Namespaces: here, Transform: trim(trimAdvertisement)},
-		&metallb.ServiceL2Status{}:   {UnsafeDisableDeepCopy: &shared, Namespaces: here, Transform: trim(recordTrimmer(node))},
+	all := map[client.Object]cache.ByObject{
+		&corev1.Service{}:          {UnsafeDisableDeepCopy: &shared, Transform: trim(trimService)},
+		&corev1.Node{}:             {UnsafeDisableDeepCopy: &shared, Transform: trim(trimNode)},
+		&metallb.IPAddressPool{}:   {UnsafeDisableDeepCopy: &shared, Namespaces: here, Transform: trim(trimPool)},
+		&metallb.L2Advertisement{}: {UnsafeDisableDeepCopy: &shared, Namespaces: here, Transform: trim(trimAdvertisement)},
 		&metallb.ConfigurationState{}: {UnsafeDisableDeepCopy: &shared, Namespaces: here, Transform: trim(stateTrimmer(node)),
 			Label: labels.SelectorFromSet(labels.Set{labelComponent: componentSpeaker})},
 	}
+	maps.Copy(all, cacheOfBGP(namespace, node))
+	return all
 }
 
 // trim makes a transformation of objects of one kind; others pass.
@@ -69,52 +66,27 @@ func trimService(svc *corev1.Service) {
 	}
 }
 
-// trimSlice keeps addresses, nodes and conditions.
-func trimSlice(slice *discoveryv1.EndpointSlice) {
-	service := slice.Labels[discoveryv1.LabelServiceName]
-	slice.ObjectMeta = named(slice.ObjectMeta)
-	slice.Labels = map[string]string{discoveryv1.LabelServiceName: service}
-	slice.Ports = nil
-	for i := range slice.Endpoints {
-		e := &slice.Endpoints[i]
-		*e = discoveryv1.Endpoint{Addresses: e.Addresses, Conditions: shareConditions(e.Conditions), NodeName: shareName(e.NodeName)}
-	}
-}
-
-var yes, no = ptr.To(true), ptr.To(false)
-
-func shareConditions(c discoveryv1.EndpointConditions) discoveryv1.EndpointConditions {
-	return discoveryv1.EndpointConditions{Ready: share(c.Ready), Serving: share(c.Serving), Terminating: share(c.Terminating)}
-}
-
-func share(b *bool) *bool {
-	switch {
-	case b == nil:
-		return nil
-	case *b:
-		return yes
-	}
-	return no
-}
-
-func shareName(name *string) *string {
-	if name == nil {
-		return nil
-	}
-	return ptr.To(one(*name))
-}
-
-// trimNode keeps labels, addresses, and the conditions that decide, without
-// the heartbeats in them.
+// trimNode keeps labels, addresses, what says that the node is on its way out,
+// and the conditions that decide, without the heartbeats in them.
 func trimNode(node *corev1.Node) {
 	old := *node
-	*node = corev1.Node{ObjectMeta: named(old.ObjectMeta), Spec: corev1.NodeSpec{ProviderID: old.Spec.ProviderID}}
+	*node = corev1.Node{ObjectMeta: named(old.ObjectMeta), Spec: corev1.NodeSpec{ProviderID: old.Spec.ProviderID, Unschedulable: old.Spec.Unschedulable}}
 	node.Labels, node.DeletionTimestamp = old.Labels, old.DeletionTimestamp
+	for _, t := range old.Spec.Taints {
+		if partingTaint(t) {
+			node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: t.Key, Effect: t.Effect})
+		}
+	}
 	node.Status.Addresses = old.Status.Addresses
 	for _, c := range old.Status.Conditions {
-		if c.Type == corev1.NodeReady || c.Type == corev1.NodeNetworkUnavailable {
-			node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{Type: c.Type, Status: c.Status})
+		if c.Type != corev1.NodeReady && c.Type != corev1.NodeNetworkUnavailable {
+			continue
 		}
+		kept := corev1.NodeCondition{Type: c.Type, Status: c.Status}
+		if shuttingDown(c) {
+			kept.Message = shutdownMessage
+		}
+		node.Status.Conditions = append(node.Status.Conditions, kept)
 	}
 }
 
@@ -125,19 +97,6 @@ func trimPool(pool *metallb.IPAddressPool) {
 }
 
 func trimAdvertisement(a *metallb.L2Advertisement) { a.ObjectMeta = named(a.ObjectMeta) }
-
-// recordTrimmer keeps what the record is in, and the status of those that
-// self wrote: it compares them.
-func recordTrimmer(self string) func(*metallb.ServiceL2Status) {
-	return func(o *metallb.ServiceL2Status) {
-		old := *o
-		*o = metallb.ServiceL2Status{ObjectMeta: named(old.ObjectMeta)}
-		o.Annotations = only(old.Annotations, recordAnnotations)
-		if old.Annotations[announce.AnnotationNode] == self {
-			o.Status.Interfaces = old.Status.Interfaces
-		}
-	}
-}
 
 // stateTrimmer keeps what speakers report to each other, and all that self
 // says itself.

@@ -48,11 +48,14 @@ func TestTrimmedObjectsDecideAlike(t *testing.T) {
 		return view.Layer2(announce.Input{Service: svc, EndpointSlices: []*discoveryv1.EndpointSlice{slice}})
 	}
 	before := decide()
-	trimmed(t, "a", append(objects, svc, slice)...)
+	trimmed(t, "a", append(objects, svc)...)
+	trimSlice(slice)
+	_, set := keepSlice(slice)
+	slice = sliceOf(&kept[endpointSet]{value: set})
 	if after := decide(); !reflect.DeepEqual(before, after) || len(after) != 1 || len(after[0].Candidates) != 2 {
 		t.Errorf("whole: %+v\ntrimmed: %+v", before, after)
 	}
-	if svc.Annotations != nil || svc.Spec.Ports != nil || slice.Ports != nil || slice.Endpoints[0].TargetRef != nil ||
+	if svc.Annotations != nil || svc.Spec.Ports != nil ||
 		objects[2].(*corev1.Node).Status.Conditions[0].LastHeartbeatTime != (metav1.Time{}) {
 		t.Error("more is kept than is read")
 	}
@@ -77,19 +80,24 @@ func trimmed(t *testing.T, node string, objects ...client.Object) {
 func TestWhatIsKeptOfReports(t *testing.T) {
 	mine, theirs := onRecord(web, webAddress, "a"), onRecord(web, webAddress, "b")
 	mine.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "x", Time: &metav1.Time{Time: time.Unix(1, 0)}}}
-	own, other := reported("a"), reported("b")
-	own.Status.Result, other.Status.Result = metallb.ConfigurationResultValid, metallb.ConfigurationResultValid
-	trimmed(t, "a", mine, theirs, own, other)
-	if len(mine.Status.Interfaces) != 1 || mine.ManagedFields != nil {
+	trimRecord(mine)
+	if mine.ManagedFields != nil {
 		t.Errorf("our own record: %+v", mine)
 	}
-	if r, ok := announce.RecordOf(theirs); !ok || r.Node != "b" || theirs.Status.Interfaces != nil {
-		t.Errorf("another's record: %+v", theirs)
+	keep := recordKeeper("a")
+	if service, f := keep(mine); service != f.record.Service || len(f.interfaces) != 1 {
+		t.Errorf("our own record: %+v", f)
 	}
+	if _, f := keep(theirs); f.record.Node != "b" || f.interfaces != nil {
+		t.Errorf("another's record: %+v", f)
+	}
+	own, other := reported("a"), reported("b")
+	own.Status.Result, other.Status.Result = metallb.ConfigurationResultValid, metallb.ConfigurationResultValid
+	trimmed(t, "a", own, other)
 	if own.Status.Result == "" || other.Status.Result != "" {
 		t.Errorf("states: %+v, %+v", own.Status, other.Status)
 	}
-	if node, report, ok := reportOf(other); !ok || node != "b" || len(report.Interfaces) != 1 {
+	if node, report, ok := announce.ReportOf(other); !ok || node != "b" || len(report.Interfaces) != 1 {
 		t.Errorf("another's report: %+v", other)
 	}
 	none := testService("internal")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +23,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
-
-	"github.com/berth-lb/berth/announce"
 )
 
 // syncTimeout is how long a start waits for the API server: it has nothing
@@ -44,6 +41,10 @@ const (
 	allServices
 	turnedAddresses
 	ownReport
+	// thePeers are looked at when a password changed, and theSessions when BGP
+	// told of them.
+	thePeers
+	theSessions
 )
 
 // batch is how many Services are looked at in one go: whatever is fresh waits
@@ -51,7 +52,7 @@ const (
 const batch = 50
 
 func (s taskSubject) String() string {
-	return []string{"configuration", "service", "services", "addresses", "report"}[s]
+	return []string{"configuration", "service", "services", "addresses", "report", "peers", "sessions"}[s]
 }
 
 // task is something to be looked at again.
@@ -131,35 +132,24 @@ func (s *Speaker) SetupWithManager(mgr manager.Manager) error {
 }
 
 func (s *Speaker) sources(c cache.Cache) []source.TypedSource[task] {
-	return []source.TypedSource[task]{
+	return append(s.sourcesOfBGP(c),
 		source.TypedFunc[task](s.waker.start),
-		source.TypedKind(c, &corev1.Service{}, on(serviceTask, nil, nil)),
-		source.TypedKind(c, &discoveryv1.EndpointSlice{}, on(sliceTask, nil, s.slices)),
-		source.TypedKind(c, &metallb.ServiceL2Status{}, on(recordTask, recordChanged, s.ledger.index)),
-		source.TypedKind(c, &corev1.Node{}, on(configurationTask[*corev1.Node], nodeChanged, nil)),
-		source.TypedKind(c, &metallb.IPAddressPool{}, on(configurationTask[*metallb.IPAddressPool], poolChanged, nil)),
-		source.TypedKind(c, &metallb.L2Advertisement{}, on(configurationTask[*metallb.L2Advertisement], advertisementChanged, nil)),
-		source.TypedKind(c, &metallb.ConfigurationState{}, on(s.stateTask, s.stateChanged, nil)),
-	}
+		s.slices.follow(s.Live, "", func() client.ObjectList { return &discoveryv1.EndpointSliceList{} }),
+		s.ledger.records.follow(s.Live, s.Namespace, func() client.ObjectList { return &metallb.ServiceL2StatusList{} }),
+		source.TypedKind(c, &corev1.Service{}, on(serviceTask, nil)),
+		source.TypedKind(c, &corev1.Node{}, on(configurationTask[*corev1.Node], nodeChanged)),
+		source.TypedKind(c, &metallb.IPAddressPool{}, on(configurationTask[*metallb.IPAddressPool], poolChanged)),
+		source.TypedKind(c, &metallb.L2Advertisement{}, on(configurationTask[*metallb.L2Advertisement], specChanged)),
+		source.TypedKind(c, &metallb.ConfigurationState{}, on(s.stateTask, s.stateChanged)),
+	)
 }
 
-// on queues the task that an object brings when it comes, goes or changes, and
-// notes in the index, if any, which Service it belongs to. What the first list
-// holds brings no task: a start looks at everything.
-func on[T client.Object](about func(T) task, changed func(before, after T) bool, i *index) handler.TypedEventHandler[T, task] {
-	add := func(o T) {
-		if i != nil {
-			i.add(about(o).service, o.GetName())
-		}
-	}
-	remove := func(o T) {
-		if i != nil {
-			i.remove(about(o).service, o.GetName())
-		}
-	}
+// on queues the task that an object brings when it comes, goes or changes. What
+// the first list holds brings no task: a start looks at everything.
+func on[T client.Object](about func(T) task, changed func(before, after T) bool) handler.TypedEventHandler[T, task] {
 	return handler.TypedFuncs[T, task]{
 		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[T], q queue) {
-			if add(e.Object); !e.IsInInitialList {
+			if !e.IsInInitialList {
 				q.Add(about(e.Object))
 			}
 		},
@@ -167,16 +157,9 @@ func on[T client.Object](about func(T) task, changed func(before, after T) bool,
 			if e.ObjectOld.GetResourceVersion() == e.ObjectNew.GetResourceVersion() || changed != nil && !changed(e.ObjectOld, e.ObjectNew) {
 				return
 			}
-			before, after := about(e.ObjectOld), about(e.ObjectNew)
-			if before != after {
-				remove(e.ObjectOld)
-				q.Add(before)
-			}
-			add(e.ObjectNew)
-			q.Add(after)
+			q.Add(about(e.ObjectNew))
 		},
 		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[T], q queue) {
-			remove(e.Object)
 			q.Add(about(e.Object))
 		},
 	}
@@ -188,18 +171,9 @@ func serviceTask(svc *corev1.Service) task {
 	return task{subject: aService, service: client.ObjectKeyFromObject(svc)}
 }
 
-func sliceTask(slice *discoveryv1.EndpointSlice) task {
-	return task{subject: aService, service: types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}}
-}
-
-func recordTask(o *metallb.ServiceL2Status) task {
-	namespace, name, _ := strings.Cut(o.Annotations[announce.AnnotationService], "/")
-	return task{subject: aService, service: types.NamespacedName{Namespace: namespace, Name: name}}
-}
-
-// recordChanged passes over writes to the status.
-func recordChanged(before, after *metallb.ServiceL2Status) bool {
-	return !maps.Equal(before.Annotations, after.Annotations)
+// wakeService has a Service looked at again.
+func (s *Speaker) wakeService(service types.NamespacedName) {
+	s.waker.wake(task{subject: aService, service: service})
 }
 
 // poolChanged passes over counts of addresses.
@@ -207,8 +181,8 @@ func poolChanged(before, after *metallb.IPAddressPool) bool {
 	return before.UID != after.UID || before.Generation != after.Generation || !maps.Equal(before.Labels, after.Labels)
 }
 
-func advertisementChanged(before, after *metallb.L2Advertisement) bool {
-	return before.UID != after.UID || before.Generation != after.Generation
+func specChanged[T client.Object](before, after T) bool {
+	return before.GetUID() != after.GetUID() || before.GetGeneration() != after.GetGeneration()
 }
 
 // stateTask looks at our own state only to see whether it is as we want it.
@@ -226,20 +200,13 @@ func (s *Speaker) stateChanged(before, after *metallb.ConfigurationState) bool {
 }
 
 // endpointSlices returns those of a Service, sorted by name.
-func (s *Speaker) endpointSlices(ctx context.Context, service types.NamespacedName) ([]*discoveryv1.EndpointSlice, error) {
-	names := s.slices.of(service)
-	all := make([]*discoveryv1.EndpointSlice, 0, len(names))
-	for _, name := range names {
-		slice := &discoveryv1.EndpointSlice{}
-		err := s.Cache.Get(ctx, client.ObjectKey{Namespace: service.Namespace, Name: name}, slice)
-		if client.IgnoreNotFound(err) != nil {
-			return nil, fmt.Errorf("reading EndpointSlice %s/%s: %w", service.Namespace, name, err)
-		}
-		if err == nil && sliceTask(slice).service == service {
-			all = append(all, slice)
-		}
+func (s *Speaker) endpointSlices(service types.NamespacedName) []*discoveryv1.EndpointSlice {
+	kept := s.slices.of(service)
+	all := make([]*discoveryv1.EndpointSlice, len(kept))
+	for i, k := range kept {
+		all[i] = sliceOf(k)
 	}
-	return all, nil
+	return all
 }
 
 var _ reconcile.TypedReconciler[task] = (*Speaker)(nil)

@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/berth-lb/berth/announce"
-	"github.com/berth-lb/berth/trafficpolicy"
 )
 
 // compilePace is how far apart two compilations are at least: when the power of
@@ -37,6 +36,10 @@ func (s *Speaker) Reconcile(ctx context.Context, t task) (reconcile.Result, erro
 		return s.result(ctx, 0, s.configure(ctx))
 	case ownReport:
 		return s.result(ctx, 0, s.reviewReport(ctx))
+	case thePeers:
+		return s.result(ctx, 0, s.reviewPeers(ctx))
+	case theSessions:
+		return s.result(ctx, 0, s.reviewSessions(ctx))
 	case allServices:
 		s.sweep(ctx)
 		return reconcile.Result{}, nil
@@ -62,34 +65,27 @@ func (s *Speaker) decide(ctx context.Context, service types.NamespacedName) (wai
 	if err != nil {
 		return 0, err
 	}
-	records, err := s.ledger.of(ctx, service)
-	if err != nil {
-		return 0, err
-	}
+	records := s.ledger.of(service)
 	if svc == nil {
 		s.gate.forget(service)
 		s.pass(s.book.set(service, nil, nil))
+		s.route(service, "", nil)
 		s.gauge.set(service, nil)
 		return s.keepRecords(service, nil, nil, records, false), nil
 	}
-	in := announce.Input{Service: svc}
-	if in.EndpointSlices, err = s.endpointSlices(ctx, service); err != nil {
-		return 0, err
-	}
-	if in.Owners, err = s.owners(ctx, svc, records); err != nil {
-		return 0, err
-	}
-	decisions, unfit, known := s.judge(service, in)
-	if !known {
+	in := announce.Input{Service: svc, EndpointSlices: s.endpointSlices(service), Owners: s.owners(svc, records)}
+	v := s.judge(service, in)
+	if v.open {
 		return 0, nil // the answer brings the Service back
 	}
-	decisions = slices.DeleteFunc(decisions, func(d announce.Layer2) bool { return d.Pool == "" })
+	s.route(service, svc.UID, v.bgp)
+	decisions := slices.DeleteFunc(v.layer2, func(d announce.Layer2) bool { return d.Pool == "" })
 	s.wakeSharers(service, in.Owners)
 	s.pass(s.book.set(service, decisions, in.Owners))
 	for _, sharer := range s.book.behind(service) {
 		s.waker.wake(task{subject: aService, service: sharer})
 	}
-	return s.keepRecords(service, svc, decisions, records, unfit), nil
+	return s.keepRecords(service, svc, decisions, records, v.unfit), nil
 }
 
 // service returns the Service if it is one that has addresses, else nil.
@@ -105,31 +101,6 @@ func (s *Speaker) service(ctx context.Context, name types.NamespacedName) (*core
 	return svc, nil
 }
 
-// judge decides what the Service asks of the nodes, this one's health check
-// included. unfit is set where this node would come first but for the check,
-// which no other node knows the answer of. known is false until there is one.
-func (s *Speaker) judge(service types.NamespacedName, in announce.Input) (decisions []announce.Layer2, unfit, known bool) {
-	if in.Service.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
-		s.gate.forget(service)
-		if s.closed {
-			in.Health = trafficpolicy.Unhealthy
-		}
-		return s.view.Layer2(in), false, true
-	}
-	decisions = s.view.Layer2(in)
-	check, err := trafficpolicy.HealthCheckOf(in.Service, s.KubeProxyHealthPort)
-	if err != nil || s.KubeProxyHealthPort == 0 || !s.first(decisions) {
-		s.gate.forget(service)
-		return decisions, false, true
-	}
-	answer, known := s.gate.watch(service, check.Port)
-	if answer != trafficpolicy.Unhealthy {
-		return decisions, false, known
-	}
-	in.Health = answer
-	return s.view.Layer2(in), true, true
-}
-
 // first says whether this node comes first for any of the addresses, or
 // announces it.
 func (s *Speaker) first(decisions []announce.Layer2) bool {
@@ -142,7 +113,7 @@ func (s *Speaker) first(decisions []announce.Layer2) bool {
 // owners returns who is on record for each address of svc: this node where it
 // has just taken over, and what was written last where Services that share an
 // address disagree.
-func (s *Speaker) owners(ctx context.Context, svc *corev1.Service, own map[string]*stored) (map[netip.Addr]string, error) {
+func (s *Speaker) owners(svc *corev1.Service, own map[string]*stored) map[netip.Addr]string {
 	service := types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name}
 	all := map[netip.Addr]string{}
 	for _, address := range addressesOf(svc) {
@@ -152,20 +123,15 @@ func (s *Speaker) owners(ctx context.Context, svc *corev1.Service, own map[strin
 		}
 		latest := latestOf(address, own, nil)
 		for _, sharer := range s.book.sharers(address) {
-			if sharer == service {
-				continue
+			if sharer != service {
+				latest = latestOf(address, s.ledger.of(sharer), latest)
 			}
-			records, err := s.ledger.of(ctx, sharer)
-			if err != nil {
-				return nil, err
-			}
-			latest = latestOf(address, records, latest)
 		}
 		if latest != nil {
 			all[address] = latest.node()
 		}
 	}
-	return all, nil
+	return all
 }
 
 // latestOf returns the one of latest and of records that names a node for the
@@ -215,7 +181,6 @@ func (s *Speaker) wakeSharers(service types.NamespacedName, owners map[netip.Add
 func (s *Speaker) pass(changed []netip.Addr) {
 	for _, address := range changed {
 		if claim, ok := s.book.claim(address); ok {
-			claim.Order, claim.Interfaces = slices.Clone(claim.Order), slices.Clone(claim.Interfaces)
 			s.Layer2.Claim(address, claim)
 		} else {
 			s.Layer2.Unclaim(address)

@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	metallb "go.universe.tf/metallb/api/v1beta1"
+	"go.universe.tf/metallb/api/v1beta2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 
 	"github.com/berth-lb/berth/announce"
+	"github.com/berth-lb/berth/api/v1beta1"
 	"github.com/berth-lb/berth/trafficpolicy"
 )
 
@@ -35,6 +38,8 @@ type world struct {
 	*testing.T
 	api      client.WithWatch
 	speakers map[string]*testSpeaker
+	// serviceBGPStatus is the option of speakers.
+	serviceBGPStatus bool
 	// away is set while the API server refuses to be written to.
 	away bool
 	mu   sync.Mutex
@@ -47,6 +52,7 @@ type world struct {
 type testSpeaker struct {
 	*Speaker
 	*fakeLayer2
+	*fakeBGP
 	queue  priorityqueue.PriorityQueue[task]
 	events *fakeEvents
 	health *fakeHealth
@@ -62,9 +68,15 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	if err := metallb.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
+	if err := v1beta2.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	if err := v1beta1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
 	builder := fake.NewClientBuilder().WithScheme(scheme).
 		WithObjects(copies(objects)...).
-		WithStatusSubresource(&metallb.ServiceL2Status{}, &metallb.ConfigurationState{}, &corev1.Service{}).
+		WithStatusSubresource(&metallb.ServiceL2Status{}, &metallb.ConfigurationState{}, &metallb.ServiceBGPStatus{}, &corev1.Service{}).
 		WithInterceptorFuncs(w.interceptors())
 	w.api = builder.Build()
 	return w
@@ -91,10 +103,10 @@ func (w *world) start(node string) *testSpeaker {
 func (w *world) startBlind(node string) *testSpeaker {
 	w.Helper()
 	ctx, cancel := context.WithCancel(w.Context())
-	s := &testSpeaker{fakeLayer2: &fakeLayer2{claims: map[netip.Addr]Claim{}}, events: &fakeEvents{}, health: newFakeHealth()}
+	s := &testSpeaker{fakeLayer2: &fakeLayer2{claims: map[netip.Addr]Claim{}}, fakeBGP: newFakeBGP(), events: &fakeEvents{}, health: newFakeHealth()}
 	s.Speaker = New(Options{
 		Node: node, Namespace: testNamespace, KubeProxyHealthPort: trafficpolicy.KubeProxyHealthPort,
-		Layer2: s.fakeLayer2, Cache: w.api, Live: w.api, Client: w.api, Events: s.events, Log: logr.Discard(),
+		Layer2: s.fakeLayer2, BGP: asBGP{s.fakeBGP}, ServiceBGPStatus: w.serviceBGPStatus, Cache: w.api, Live: w.api, Client: w.api, Events: s.events, Log: logr.Discard(),
 	})
 	s.gate.ask = s.health.ask
 	s.queue = priorityqueue.New[task]("test", func(o *priorityqueue.Opts[task]) {
@@ -153,11 +165,8 @@ func (s *testSpeaker) learn(w *world) {
 			w.Fatal(err)
 		}
 	}
-	for i := range slices.Items {
-		s.slices.add(sliceTask(&slices.Items[i]).service, slices.Items[i].Name)
-	}
-	for i := range records.Items {
-		s.ledger.index.add(recordTask(&records.Items[i]).service, records.Items[i].Name)
+	if err := errors.Join(s.slices.Replace(anys(slices.Items), ""), s.ledger.records.Replace(anys(records.Items), "")); err != nil {
+		w.Fatal(err)
 	}
 }
 
@@ -181,17 +190,44 @@ func (w *world) saw(o client.Object) {
 		case *corev1.Service:
 			s.queue.Add(serviceTask(o))
 		case *discoveryv1.EndpointSlice:
-			s.slices.add(sliceTask(o).service, o.Name)
-			s.queue.Add(sliceTask(o))
+			shelve(w, s.slices, o, &discoveryv1.EndpointSlice{})
 		case *metallb.ServiceL2Status:
-			s.ledger.index.add(recordTask(o).service, o.Name)
-			s.queue.Add(recordTask(o))
+			shelve(w, s.ledger.records, o, &metallb.ServiceL2Status{})
 		case *metallb.ConfigurationState:
 			s.queue.Add(s.stateTask(o))
+		case *corev1.Secret:
+			s.queue.Add(task{subject: thePeers})
+		case *v1beta1.BGPNodeStatus:
+			if o.Name == s.Node {
+				s.queue.Add(task{subject: theSessions})
+			}
+		case *metallb.ServiceBGPStatus:
 		default:
 			s.queue.Add(task{subject: theConfiguration})
 		}
 	}
+}
+
+// shelve has a shelf follow what the API server has of an object.
+func shelve[T client.Object, V any](w *world, s *shelf[T, V], o, now T) {
+	err := w.api.Get(w.Context(), client.ObjectKeyFromObject(o), now)
+	if apierrors.IsNotFound(err) {
+		err = s.Delete(o)
+	} else if err == nil {
+		err = s.Update(now)
+	}
+	if err != nil {
+		w.Error(err)
+	}
+}
+
+// anys are pointers to all of the items.
+func anys[T any](items []T) []any {
+	all := make([]any, len(items))
+	for i := range items {
+		all[i] = &items[i]
+	}
+	return all
 }
 
 // put has the user create or change an object.
@@ -204,8 +240,14 @@ func (w *world) put(o client.Object) {
 		err = w.api.Create(context.WithValue(w.Context(), byUser{}, true), o)
 	} else if err == nil {
 		o.SetResourceVersion(old.GetResourceVersion())
+		svc, isService := o.(*corev1.Service)
+		var status corev1.ServiceStatus
+		if isService {
+			status = svc.Status
+		}
 		err = w.api.Update(context.WithValue(w.Context(), byUser{}, true), o)
-		if svc, ok := o.(*corev1.Service); ok && err == nil {
+		if isService && err == nil {
+			svc.Status = status
 			err = w.api.Status().Update(context.WithValue(w.Context(), byUser{}, true), svc)
 		}
 	}
@@ -266,12 +308,15 @@ func (w *world) interceptors() interceptor.Funcs {
 }
 
 // counted returns what speakers wrote about records since it was last asked.
-func (w *world) counted() []string {
+func (w *world) counted() []string { return w.wrote("ServiceL2Status") }
+
+// wrote returns what speakers wrote about a kind since it was last asked.
+func (w *world) wrote(kind string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var about []string
 	for _, write := range w.writes {
-		if strings.Contains(write, " ServiceL2Status ") {
+		if strings.Contains(write, " "+kind+" ") {
 			about = append(about, write)
 		}
 	}

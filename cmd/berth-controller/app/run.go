@@ -2,12 +2,9 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/go-logr/logr"
-	"go.universe.tf/metallb/api/v1beta2"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -17,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	berth "github.com/berth-lb/berth/api/v1beta1"
 	"github.com/berth-lb/berth/cmd/internal/process"
 	"github.com/berth-lb/berth/controller"
 )
@@ -80,17 +76,8 @@ func run(ctx context.Context, o *options) error {
 	return mgr.Start(logr.NewContext(ctx, log))
 }
 
-// newScheme adds the kinds that only matter where speakers run.
-func newScheme() (*runtime.Scheme, error) {
-	scheme, err := process.NewScheme()
-	if err != nil {
-		return nil, err
-	}
-	return scheme, errors.Join(v1beta2.AddToScheme(scheme), berth.AddToScheme(scheme))
-}
-
 func newManager(config *rest.Config, log logr.Logger, o *options, newCache cache.NewCacheFunc) (manager.Manager, error) {
-	scheme, err := newScheme()
+	scheme, err := process.NewScheme()
 	if err != nil {
 		return nil, err
 	}

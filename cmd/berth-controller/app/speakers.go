@@ -1,17 +1,11 @@
 package app
 
 import (
-	"fmt"
 	"maps"
 
-	metallb "go.universe.tf/metallb/api/v1beta1"
-	"go.universe.tf/metallb/api/v1beta2"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
-	berth "github.com/berth-lb/berth/api/v1beta1"
 	"github.com/berth-lb/berth/cmd/internal/process"
 	"github.com/berth-lb/berth/controller"
 )
@@ -20,14 +14,7 @@ import (
 var speakerKinds = []string{"ServiceL2Status", "ConfigurationState"}
 
 // bgpKinds are those that announcing by BGP depends on.
-var bgpKinds = []schema.GroupVersionKind{
-	metallb.GroupVersion.WithKind("L2Advertisement"),
-	metallb.GroupVersion.WithKind("BGPAdvertisement"),
-	v1beta2.GroupVersion.WithKind("BGPPeer"),
-	metallb.GroupVersion.WithKind("BFDProfile"),
-	metallb.GroupVersion.WithKind("Community"),
-	berth.GroupVersion.WithKind("BGPNodeStatus"),
-}
+var bgpKinds = []string{"L2Advertisement", "BGPAdvertisement", "BGPPeer", "BFDProfile", "Community", "BGPNodeStatus"}
 
 // reports is the part of the caches that holds what speakers report.
 type reports struct {
@@ -44,7 +31,7 @@ func (r *reports) newCache(config *rest.Config, opts cache.Options) (cache.Cache
 	if r.missing, err = process.MissingKind(opts.Mapper, speakerKinds...); err != nil {
 		return nil, err
 	}
-	if r.missingBGP, err = missingKind(opts.Mapper, bgpKinds); err != nil {
+	if r.missingBGP, err = process.MissingKind(opts.Mapper, bgpKinds...); err != nil {
 		return nil, err
 	}
 	opts.ByObject = maps.Clone(opts.ByObject)
@@ -55,19 +42,4 @@ func (r *reports) newCache(config *rest.Config, opts cache.Options) (cache.Cache
 		maps.Copy(opts.ByObject, controller.BGPCacheByObject(r.namespace))
 	}
 	return cache.New(config, opts)
-}
-
-// missingKind names the first of kinds that the API server doesn't know; empty
-// if it knows all.
-func missingKind(mapper meta.RESTMapper, kinds []schema.GroupVersionKind) (string, error) {
-	for _, kind := range kinds {
-		_, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
-		if meta.IsNoMatchError(err) {
-			return kind.Kind + " in " + kind.GroupVersion().String(), nil
-		}
-		if err != nil {
-			return "", fmt.Errorf("looking for the kind %s: %w", kind.Kind, err)
-		}
-	}
-	return "", nil
 }

@@ -36,6 +36,12 @@ Services of type LoadBalancer, as IPAddressPools and L2Advertisements ask for:
 one node for each address, and another one when that is lost. Who announces
 what, or why nobody does, is in the ServiceL2Statuses of its namespace.
 
+As BGPAdvertisements and BGPPeers ask for, it tells routers of the addresses
+that the node can serve. What its sessions with them are like is in the
+BGPNodeStatus with the node's name. Stopped to be started anew, it leaves the
+routers as they are where graceful restart is enabled; on a node that is
+cordoned, excluded, shutting down or deleted, it withdraws everything first.
+
 It has to run in the node's network namespace, with CAP_NET_RAW and
 CAP_NET_ADMIN.`,
 		Example: `  # On a node, as a Pod does it

@@ -35,6 +35,8 @@ type options struct {
 	standIn            bool
 	standInLimit       time.Duration
 
+	serviceBGPStatus bool
+
 	endpoints process.Endpoints
 	log       process.Log
 }
@@ -69,6 +71,8 @@ func (o *options) addTo(f *pflag.FlagSet) {
 	f.IntVar(&o.livenessMultiplier, "liveness-multiplier", o.livenessMultiplier, "packets in a row that are missing when a speaker counts as gone")
 	f.BoolVar(&o.standIn, "stand-in", o.standIn, "answer in the name of a speaker that is gone while its node is there, rather than take its addresses over; switch off where the network refuses such answers")
 	f.DurationVar(&o.standInLimit, "stand-in-limit", o.standInLimit, "how long to stand in before the addresses are taken over")
+
+	f.BoolVar(&o.serviceBGPStatus, "service-bgp-status", o.serviceBGPStatus, "keep a ServiceBGPStatus for each Service and node that announces it by BGP, as MetalLB does; BGPNodeStatuses tell of sessions without it")
 
 	o.endpoints.AddTo(f)
 	o.log.AddTo(f)

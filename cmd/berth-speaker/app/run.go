@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -17,6 +18,12 @@ import (
 	"github.com/berth-lb/berth/cmd/internal/process"
 	"github.com/berth-lb/berth/speaker"
 )
+
+// kinds are those that a speaker watches besides Kubernetes' own.
+var kinds = []string{
+	"IPAddressPool", "L2Advertisement", "BGPAdvertisement", "BGPPeer", "BFDProfile", "Community",
+	"ServiceL2Status", "ConfigurationState", "BGPNodeStatus",
+}
 
 // run builds the process and runs it until ctx ends.
 func run(ctx context.Context, o *options) error {
@@ -40,7 +47,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	if err := process.RequireKinds(mgr.GetRESTMapper(), "IPAddressPool", "L2Advertisement", "ServiceL2Status", "ConfigurationState"); err != nil {
+	if err := process.RequireKinds(mgr.GetRESTMapper(), kinds...); err != nil {
 		return err
 	}
 	recorder, stopEvents, err := process.NewRecorder(config, mgr.GetScheme(), "berth-speaker")
@@ -49,20 +56,27 @@ func run(ctx context.Context, o *options) error {
 	}
 	defer stopEvents()
 
+	live, err := client.NewWithWatch(config, client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return fmt.Errorf("setting up a client: %w", err)
+	}
 	told := &listener{}
 	layer2 := newAnnouncer(o, log, told)
+	routers := newRouters(log, told)
 	s := speaker.New(speaker.Options{
 		Node:                o.nodeName,
 		Namespace:           o.namespace,
 		KubeProxyHealthPort: int32(o.healthPort),
 		Layer2:              layer2,
+		BGP:                 routers,
+		ServiceBGPStatus:    o.serviceBGPStatus,
 		Cache:               mgr.GetCache(),
-		Live:                mgr.GetAPIReader(),
+		Live:                live,
 		Client:              mgr.GetClient(),
 		Events:              recorder,
 		Log:                 log,
 	})
-	told.Speaker = s
+	told.Speaker, routers.speaker = s, s
 	if err := s.SetupWithManager(mgr); err != nil {
 		return err
 	}
@@ -74,7 +88,7 @@ func run(ctx context.Context, o *options) error {
 	if err := mgr.AddReadyzCheck("synced", s.Ready); err != nil {
 		return err
 	}
-	for _, run := range []manager.RunnableFunc{layer2.Run, tidy} {
+	for _, run := range []manager.RunnableFunc{layer2.Run, routers.run, tidy} {
 		if err := mgr.Add(run); err != nil {
 			return err
 		}

@@ -6,14 +6,11 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	metallb "go.universe.tf/metallb/api/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -61,40 +58,6 @@ func AwaitAPIServer(ctx context.Context, config *rest.Config, log logr.Logger) e
 		case <-time.After(backoff.Step()):
 		}
 	}
-}
-
-// NewScheme returns the kinds that the commands know.
-func NewScheme() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		return nil, err
-	}
-	return scheme, metallb.AddToScheme(scheme)
-}
-
-// MissingKind names the first of those kinds of MetalLB's that the API server
-// doesn't know; empty if it knows all.
-func MissingKind(mapper meta.RESTMapper, kinds ...string) (string, error) {
-	for _, kind := range kinds {
-		_, err := mapper.RESTMapping(metallb.GroupVersion.WithKind(kind).GroupKind(), metallb.GroupVersion.Version)
-		if meta.IsNoMatchError(err) {
-			return kind, nil
-		}
-		if err != nil {
-			return "", fmt.Errorf("looking for the kind %s: %w", kind, err)
-		}
-	}
-	return "", nil
-}
-
-// RequireKinds says what to install where the API server doesn't know one of
-// those kinds.
-func RequireKinds(mapper meta.RESTMapper, kinds ...string) error {
-	missing, err := MissingKind(mapper, kinds...)
-	if missing != "" {
-		return fmt.Errorf("the API server has no kind %s in %s: install Berth's CRDs first (kubectl apply --server-side -f charts/berth/crds)", missing, metallb.GroupVersion)
-	}
-	return err
 }
 
 // NewRecorder returns a recorder of events of the component, and what ends it.
