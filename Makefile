@@ -77,20 +77,20 @@ fuzz: prepare ## Run every fuzz test for FUZZTIME (10s).
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "$$package" </dev/null || exit 1; done
 
 .PHONY: bench
-bench: build kube ## Measure Berth against a real API server, and beside VRRP.
-	@e2e/prepare.sh lab bench
+bench: build kube ## Measure Berth against a real API server, beside VRRP, FRR and GoBGP.
+	@e2e/prepare.sh lab bench frr bird
 	cd e2e && go run ./bench
 
 .PHONY: demo
 demo: announce-demo build kube ## See Berth at work, a power cut included; KEEP=1 leaves it up.
-	@e2e/prepare.sh lab
+	@e2e/prepare.sh lab frr bird
 	cd e2e && go run ./demo
 
 .PHONY: announce-demo
 announce-demo:
 	@echo "Builds Berth and a Kubernetes control plane, and starts them on a small network inside this"
-	@echo "machine: Services get addresses, a client uses one, and the node that answers loses power."
-	@echo "It takes half a minute, and stops all of it then; KEEP=1 leaves it up."
+	@echo "machine: Services get addresses, clients use them, on the segment and behind a router, and"
+	@echo "nodes lose power. It takes less than a minute, and stops all of it then; KEEP=1 leaves it up."
 	@test -f bin/kube.stamp || \
 		echo "The first time compiles Kubernetes before: 6 to 12 minutes on two cores."
 
@@ -104,4 +104,4 @@ prepare:
 prepare-race:
 	@e2e/prepare.sh race
 prepare-e2e:
-	@e2e/prepare.sh race lab frr
+	@e2e/prepare.sh race lab frr bird
