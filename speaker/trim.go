@@ -61,6 +61,7 @@ func trimService(svc *corev1.Service) {
 	svc.Spec.Selector = old.Spec.Selector
 	svc.Spec.ExternalTrafficPolicy = old.Spec.ExternalTrafficPolicy
 	svc.Spec.HealthCheckNodePort = old.Spec.HealthCheckNodePort
+	svc.Spec.SessionAffinity = old.Spec.SessionAffinity
 	for _, in := range old.Status.LoadBalancer.Ingress {
 		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: in.IP})
 	}

@@ -15,6 +15,17 @@ import (
 	"github.com/berth-lb/berth/announce"
 )
 
+// What decides about a Service by BGP alone is kept, too: clients that must keep
+// to one node would be lost on several.
+func TestTrimmedServiceKeepsItsAffinity(t *testing.T) {
+	svc := testService("web", webAddress)
+	svc.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+	trimmed(t, "a", svc)
+	if svc.Spec.SessionAffinity != corev1.ServiceAffinityClientIP {
+		t.Errorf("its session affinity is %q", svc.Spec.SessionAffinity)
+	}
+}
+
 // Decisions from what the caches keep are those from the whole objects.
 func TestTrimmedObjectsDecideAlike(t *testing.T) {
 	svc := local(testService("web", webAddress), 30000)
