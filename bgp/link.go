@@ -124,7 +124,6 @@ func (l *link) start() {
 		l.retryIn(l.peer.retry())
 		return
 	}
-	l.setBFD(l.peer.BFD)
 	if l.asn == 0 {
 		l.ask()
 		return
@@ -183,7 +182,6 @@ func (l *link) shut() {
 		l.speaker.close(false)
 		l.speaker = nil
 	}
-	l.setBFD(nil)
 	l.ended()
 	l.forget()
 }
@@ -194,6 +192,7 @@ func (l *link) ended() {
 		l.since = time.Now()
 	}
 	l.state, l.graceful, l.agreed = Idle, false, nil
+	l.setBFD(nil)
 	if g := l.farewell.Swap(nil); g != nil {
 		g.lost()
 	}

@@ -47,7 +47,7 @@ type router struct {
 	routes   map[netip.Prefix]string
 	updates  int
 	ends     map[bgp.Family]int // End-of-RIB markers
-	// first is how many routes were known at the first of them.
+	// first is how many routes were known at the first of IPv4.
 	first    int
 	open     *bgp.BGPOpen
 	goodbyes []string // how connections ended
@@ -201,7 +201,7 @@ func (r *router) ended(how string) {
 func (r *router) update(u *bgp.BGPUpdate) {
 	if end, f := u.IsEndOfRib(); end {
 		r.ends[f]++
-		if r.first < 0 {
+		if r.first < 0 && f == bgp.RF_IPv4_UC {
 			r.first = len(r.routes)
 		}
 		return

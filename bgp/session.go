@@ -63,6 +63,9 @@ func (l *link) up(p apiutil.Peer, at time.Time) {
 		l.agreed[bgp.RF_IPv4_UC] = true
 	}
 	l.err = l.shortcoming()
+	// Not before: FRR's BFD begins anew when BGP comes up, and takes one that was
+	// up already for lost.
+	l.setBFD(l.peer.BFD)
 	l.t.opts.Log.Info("A session with a router stands", "peer", l.peer.Name, "router", l.address, "as", l.asn)
 }
 
@@ -237,7 +240,9 @@ func (l *link) changeBFD(b *BFD) {
 		return
 	}
 	l.peer.BFD = b
-	l.setBFD(b)
+	if l.state == Established {
+		l.setBFD(b)
+	}
 }
 
 // setBFD has the router be watched, or not with nil.
@@ -265,11 +270,11 @@ func (l *link) setBFD(b *BFD) {
 // onBFD ends the session at once when the router is gone. One that stopped BFD on
 // purpose is not (RFC 5882 section 3.2), nor does BGP wait for BFD to begin.
 func (l *link) onBFD(e bfd.Event) {
+	if l.bfdKey == nil || e.At.Before(l.since) {
+		return // of a session that is over
+	}
 	l.bfdState = e.State.String()
 	if e.Previous != bfd.Up || e.State != bfd.Down || e.RemoteState == bfd.AdminDown {
-		return
-	}
-	if l.state != Established && l.state != OpenConfirm {
 		return
 	}
 	l.lost++
