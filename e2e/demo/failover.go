@@ -6,16 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/berth-lb/berth/e2e/lab"
-	"github.com/berth-lb/berth/e2e/site"
 )
 
 const (
@@ -24,17 +21,11 @@ const (
 	// waited is how long a request took that TCP had to send once more: its
 	// first retry comes after a second (RFC 6298, section 2).
 	waited = 900 * time.Millisecond
-	// speakerHealth is the port of a node where the speaker serves /readyz.
-	speakerHealth = 7474
 )
 
-// failover is what the acts on the network are about: one address, and the
-// client that uses it.
+// failover is what the acts on the segment are about.
 type failover struct {
-	*stage
-	client  *lab.Client
-	address netip.Addr
-	url     string
+	visit
 	// owners are the nodes that announce each address, owner that of address.
 	owners map[netip.Addr]string
 	owner  string
@@ -49,8 +40,7 @@ func (s *stage) useAddress(ctx context.Context) (*failover, error) {
 	if err := s.api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "plain"}, service); err != nil {
 		return nil, err
 	}
-	f := &failover{stage: s, client: s.lan.Clients[0], address: site.Addresses(service)[0]}
-	f.url = fmt.Sprintf("http://%s/", f.address)
+	f := &failover{visit: s.visit(s.lan.Clients[0], service)}
 	heading("A client on the network uses the address of plain")
 	if err := f.get(ctx); err != nil {
 		return nil, err
@@ -61,24 +51,6 @@ func (s *stage) useAddress(ctx context.Context) (*failover, error) {
 	}
 	f.owners, f.owner = owners, owners[f.address]
 	return f, inTurn(func() error { return f.showOwners(ctx) }, func() error { return f.showARP(ctx) })
-}
-
-// get shows one request and its answer: the first one that there is, since
-// kube-proxy gathers changes for up to a second before it writes its rules.
-func (f *failover) get(ctx context.Context) error {
-	var status int
-	var pod string
-	err := f.lan.Await(ctx, f.url+" is answered", func(ctx context.Context) (ok bool, err error) {
-		ctx, cancel := context.WithTimeout(ctx, beat)
-		defer cancel()
-		status, pod, err = f.client.Get(ctx, f.url)
-		return err == nil && status == http.StatusOK, err
-	})
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%s$ GET %s\n%d %s", f.client.Name, f.url, status, pod)
-	return nil
 }
 
 // cutPower cuts that of the owner, under load.
@@ -158,21 +130,6 @@ func (f *failover) restartSpeaker(ctx context.Context) error {
 	fmt.Println()
 	showLoad(trace)
 	return errors.Join(f.unmoved(ctx, trace), f.showARP(ctx))
-}
-
-// awaitSpeaker returns when the speaker of a node is at work.
-func (f *failover) awaitSpeaker(ctx context.Context, n *lab.Node) error {
-	url := fmt.Sprintf("http://127.0.0.1:%d/readyz", speakerHealth)
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		status, _, err := n.Get(ctx, url)
-		return err == nil && status == http.StatusOK, nil
-	})
-	if err != nil {
-		return fmt.Errorf("waiting for berth-speaker on %s: %w", n.Name, err)
-	}
-	return nil
 }
 
 // inTurn does one thing after the other, until one fails.

@@ -62,6 +62,16 @@ Pull the network cable of a node that announces, such as node1, and plug it in a
   ip netns exec ${lan}switch ip link set node1 down
   ip netns exec ${lan}switch ip link set node1 up
 `, strings.TrimSuffix(filepath.Base(client.Netns()), client.Name), client.Name, client.Name)
+	for _, r := range s.lan.Routers {
+		fmt.Printf(`
+Ask for a page from behind the router, and see where the router sends it:
+
+  kubectl get -n demo service routed
+  ip netns exec ${lan}%s curl http://ADDRESS/
+  ip netns exec ${lan}%s ip route show proto bgp
+  kubectl get bgpnodestatuses -n berth-system -o yaml
+`, r.Remote.Name, r.Name)
+	}
 }
 
 // entry are the commands that lead into the namespaces of this process, for a

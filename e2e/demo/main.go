@@ -2,7 +2,8 @@
 
 // Command demo shows Berth at work: in a Kubernetes cluster of its own, Services
 // of several kinds get addresses; then a client on the same network uses one,
-// while the node that answers for it loses power and its speaker is restarted.
+// while the node that answers for it loses power and its speaker is restarted;
+// and the same with a client behind a router, which knows an address by BGP.
 // It fails if what it shows is not as it should be.
 //
 // With KEEP=1 in the environment everything stays up until Ctrl-C.
@@ -72,7 +73,7 @@ func play(ctx context.Context, s *stage) error {
 			return err
 		}
 	}
-	return nil
+	return s.playRouted(ctx)
 }
 
 // keep returns when the user has seen enough.

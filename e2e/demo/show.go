@@ -78,6 +78,19 @@ func showGap(trace lab.Trace) {
 		trace.Gap().Milliseconds(), trace.Sent(), late, trace.Lost())
 }
 
+// showReroute shows what became of requests when a router changed its route.
+func showReroute(trace lab.Trace, node *lab.Node, cut, changed time.Time) {
+	late := 0
+	for _, q := range trace.Questions {
+		if q.Answered-q.Sent > waited {
+			late++
+		}
+	}
+	fmt.Printf("\nNothing was sent to %s any more after %d ms. Of %d requests, %d were sent there until then\n"+
+		"and answered when TCP tried again, a second later. Lost, being under way: %d.\n",
+		node.Name, changed.Sub(cut).Milliseconds(), trace.Sent(), late, trace.Lost())
+}
+
 // showLoad shows what became of requests.
 func showLoad(trace lab.Trace) {
 	fmt.Printf("%d requests in %.1f s, %d lost, the longest time without an answer %d ms.\n",

@@ -25,6 +25,10 @@ type stage struct {
 	controller *cluster.Process
 	// lan is nil where this machine can't have one.
 	lan *site.Site
+	// software is what the router of the network runs; noRouter is why there is
+	// no router.
+	software lab.Software
+	noRouter error
 }
 
 // build sets the stage, with a network where this machine can have one. In CI
@@ -45,12 +49,20 @@ func buildLAN(ctx context.Context) (*stage, error) {
 	fmt.Println("Berth at work, in a Kubernetes cluster of its own: a control plane, and a LAN of")
 	fmt.Println("network namespaces with four nodes and a client.")
 	fmt.Println()
+	software, noRouter := routerSoftware()
+	options := site.Options{Nodes: 4, WithoutSpeakers: true}
+	switch {
+	case noRouter == nil:
+		options.Routers = []lab.RouterOptions{{Software: software}}
+	case os.Getenv("CI") == "true":
+		return nil, noRouter
+	}
 	began := time.Now()
-	lan, err := site.Start(ctx, site.Options{Nodes: 4, WithoutSpeakers: true})
+	lan, err := site.Start(ctx, options)
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{kube: lan.Kube, api: lan.API, controller: lan.Controller, lan: lan}
+	s := &stage{kube: lan.Kube, api: lan.API, controller: lan.Controller, lan: lan, software: software, noRouter: noRouter}
 	if err := s.furnish(ctx, began); err != nil {
 		err = s.explain(ctx, err)
 		s.close()
@@ -122,6 +134,9 @@ func (s *stage) explain(ctx context.Context, err error) error {
 	}
 	for i, speaker := range s.lan.Speakers {
 		fmt.Fprintf(os.Stderr, "the last lines of berth-speaker on %s:\n%s\n", s.lan.Nodes[i].Name, speaker.Tail(10))
+	}
+	for _, router := range s.lan.Routers {
+		fmt.Fprintf(os.Stderr, "the last lines of %s:\n%s\n", router.Name, router.Log(10))
 	}
 	return err
 }
