@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,33 +23,65 @@ const endpointsEach = 3
 // crowd writes served Services and their endpoints by itself, in place of the
 // controllers that would.
 func crowd(ctx context.Context, b *bench, s *site.Site) (*ground, error) {
+	g, err := groundOf(ctx, b, s)
+	if err != nil {
+		return nil, err
+	}
+	return g, g.gather(ctx, b, s)
+}
+
+// groundOf is the API server of a site, with the pool of the crowd.
+func groundOf(ctx context.Context, b *bench, s *site.Site) (*ground, error) {
 	g := &ground{Cluster: s.Kube, workers: b.workers}
 	var err error
 	if g.client, err = kubernetes.NewForConfig(brief(s.Kube.Config())); err != nil {
 		return nil, err
 	}
-	if err := g.pool(ctx, "10.128.0.0/12"); err != nil {
-		return nil, err
-	}
+	return g, g.pool(ctx, "10.128.0.0/12")
+}
+
+func (g *ground) gather(ctx context.Context, b *bench, s *site.Site) error {
 	began := time.Now()
-	err = g.each(b.large, func(i int) error {
-		svc := service(name(i), nil)
-		svc.Spec.Selector = nil // nobody else writes its endpoints
-		created, err := g.create(ctx, svc)
+	err := g.each(b.large, func(i int) error {
+		svc, err := g.lonely(ctx, s, i)
 		if err != nil {
 			return err
 		}
-		created.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{
-			{IP: fmt.Sprintf("10.%d.%d.%d", 128+i>>16, i>>8&255, i&255), IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)},
-		}
-		if _, err := g.client.CoreV1().Services(namespace).UpdateStatus(ctx, created, metav1.UpdateOptions{}); err != nil {
-			return err
-		}
-		_, err = g.client.DiscoveryV1().EndpointSlices(namespace).Create(ctx, endpointSlice(s, i), metav1.CreateOptions{})
-		return err
+		return g.give(ctx, svc, addressOf(i))
 	})
 	progress("  wrote %d Services with %d endpoints in %v", b.large, endpointsEach*b.large, time.Since(began).Round(time.Second))
-	return g, err
+	return err
+}
+
+// addressOf is the address of the i-th Service.
+func addressOf(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, byte(128 + i>>16), byte(i >> 8), byte(i)})
+}
+
+// lonely writes a Service without an address, and its endpoints.
+func (g *ground) lonely(ctx context.Context, s *site.Site, i int) (*corev1.Service, error) {
+	svc := service(name(i), nil)
+	svc.Spec.Selector = nil // nobody else writes its endpoints
+	created, err := g.create(ctx, svc)
+	if err != nil {
+		return nil, err
+	}
+	_, err = g.client.DiscoveryV1().EndpointSlices(namespace).Create(ctx, endpointSlice(s, i), metav1.CreateOptions{})
+	return created, err
+}
+
+// give writes addresses into the status of a Service, in place of those there.
+func (g *ground) give(ctx context.Context, svc *corev1.Service, addrs ...netip.Addr) error {
+	svc.Status.LoadBalancer.Ingress = nil
+	for _, addr := range addrs {
+		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress,
+			corev1.LoadBalancerIngress{IP: addr.String(), IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)})
+	}
+	written, err := g.client.CoreV1().Services(namespace).UpdateStatus(ctx, svc, metav1.UpdateOptions{})
+	if err == nil {
+		*svc = *written
+	}
+	return err
 }
 
 func endpointSlice(s *site.Site, i int) *discoveryv1.EndpointSlice {

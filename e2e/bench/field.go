@@ -142,12 +142,12 @@ func pageOf(addr netip.Addr) string {
 
 // awaitPages returns when a client gets a page from each address: kube-proxy
 // learns of a new Service when speakers do.
-func awaitPages(ctx context.Context, s *site.Site, addrs []netip.Addr) error {
+func awaitPages(ctx context.Context, s *site.Site, from *lab.Client, addrs []netip.Addr) error {
 	for _, addr := range addrs {
 		err := s.Await(ctx, addr.String()+" serves pages", func(ctx context.Context) (bool, error) {
 			ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 			defer cancel()
-			status, _, err := s.Clients[0].Get(ctx, pageOf(addr))
+			status, _, err := from.Get(ctx, pageOf(addr))
 			return status == http.StatusOK, err
 		})
 		if err != nil {

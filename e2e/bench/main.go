@@ -53,6 +53,10 @@ type bench struct {
 	flood     time.Duration
 	firsts    int
 
+	routes  int
+	changes int
+	bgpCuts int
+
 	figures []figure
 }
 
@@ -73,9 +77,18 @@ var measures = []struct {
 	{"speaker", measureSpeaker},
 	{"arp", measureARP},
 	{"first", measureFirst},
+	{"route", measureRoute},
+	{"prefixes", measurePrefixes},
+	{"bgpcut", measureBGPCut},
+	{"bgprestart", measureBGPRestart},
+	{"bgpspeaker", measureBGPSpeaker},
 }
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == bareArgument {
+		fmt.Fprintln(os.Stderr, serveBare(os.Args[2], os.Args[3]))
+		os.Exit(1)
+	}
 	lab.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -109,6 +122,9 @@ func run(ctx context.Context) error {
 	flag.DurationVar(&b.watch, "watch", time.Minute, "how long speakers of the large cluster are watched at rest, and under changes")
 	flag.DurationVar(&b.flood, "flood", 5*time.Second, "how long ARP requests are sent, for each figure")
 	flag.IntVar(&b.firsts, "firsts", 200, "Services that are created one by one until they answer ARP")
+	flag.IntVar(&b.routes, "routes", 200, "Services that get their addresses one by one until routers have the routes")
+	flag.IntVar(&b.changes, "changes", 100, "changes of one Service each that update messages are counted for")
+	flag.IntVar(&b.bgpCuts, "bgp-cuts", 30, "power cuts of a node that announces by BGP")
 	flag.Parse()
 	if b.controller == "" {
 		root, err := cluster.Root()

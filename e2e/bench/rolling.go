@@ -160,7 +160,7 @@ func (t *toll) round(ctx context.Context, s *site.Site, w way, number int) error
 	if err != nil {
 		return err
 	}
-	if err := awaitPages(ctx, s, addrs); err != nil {
+	if err := awaitPages(ctx, s, s.Clients[0], addrs); err != nil {
 		return err
 	}
 	load, err := startLoad(ctx, s, addrs, w)
@@ -183,7 +183,7 @@ func (t *toll) round(ctx context.Context, s *site.Site, w way, number int) error
 
 // serveRound creates the Service. Where a node is drained, there are pods on it
 // and on another node that may announce.
-func serveRound(ctx context.Context, s *site.Site, w way, number int) (*corev1.Service, error) {
+func serveRound(ctx context.Context, s *site.Site, w way, number int, change ...func(*corev1.Service)) (*corev1.Service, error) {
 	serving := app
 	policy := corev1.ServiceExternalTrafficPolicyCluster
 	if w.local {
@@ -197,9 +197,8 @@ func serveRound(ctx context.Context, s *site.Site, w way, number int) (*corev1.S
 			}
 		}
 	}
-	return s.Serve(ctx, fmt.Sprintf("round-%d", time.Now().UnixNano()), serving, func(svc *corev1.Service) {
-		svc.Spec.ExternalTrafficPolicy = policy
-	})
+	change = append(change, func(svc *corev1.Service) { svc.Spec.ExternalTrafficPolicy = policy })
+	return s.Serve(ctx, fmt.Sprintf("round-%d", time.Now().UnixNano()), serving, change...)
 }
 
 func (t *toll) figure(w way, rounds int) figure {

@@ -108,6 +108,12 @@ func (n *NeighbourState) read(line string) {
 	switch strings.TrimSpace(name) {
 	case "BGP state":
 		n.State = fields[0]
+	case "Neighbor ID":
+		n.ID, _ = netip.ParseAddr(fields[0])
+	case "Hold timer":
+		n.Hold = ofTimer(fields[0])
+	case "Keepalive timer":
+		n.Keepalive = ofTimer(fields[0])
 	case "Neighbor address":
 		n.Address, _ = shownAddress(fields[0])
 	case "Routes":
@@ -117,6 +123,13 @@ func (n *NeighbourState) read(line string) {
 	case "Import withdraws":
 		n.Withdrawals += number
 	}
+}
+
+// ofTimer reads what a timer of BIRD's is set to from text like 61.250/90.
+func ofTimer(text string) time.Duration {
+	_, whole, _ := strings.Cut(text, "/")
+	seconds, _ := strconv.Atoi(whole)
+	return time.Duration(seconds) * time.Second
 }
 
 func (bird) neighbours(ctx context.Context, dir string) (all []NeighbourState, err error) {

@@ -141,6 +141,9 @@ func tellsWhatItKnows(s *routed) {
 			if announces := i < 2; got.Established() != announces || announces && (got.Prefixes != 2 || got.Updates < 2 || got.Up <= 0) {
 				s.t.Errorf("%s sees %s as %+v", r.Name, n.Name, got)
 			}
+			if announces := i < 2; announces && (got.ID != n.IPv4 || got.Hold != 90*time.Second || got.Keepalive != 30*time.Second) {
+				s.t.Errorf("%s negotiated with %s %+v", r.Name, n.Name, got)
+			}
 		}
 		paths, err := r.Paths(s.t.Context(), s.pods[0])
 		s.must(err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,17 +118,19 @@ func (r *Routing) startDaemon(ctx context.Context, i int, d daemon) error {
 	}
 	// That of an earlier life answers nothing, and stands in the way of BIRD.
 	_ = os.Remove(d.socket)
-	if i < len(r.programs) {
+	if i < len(r.programs) && slices.Equal(r.programs[i].spec.Args, d.command[1:]) {
 		if err := r.programs[i].Start(); err != nil {
 			return err
 		}
 		return awaitSocket(ctx, d.socket, r.programs[i])
 	}
+	// It is the first one, or the configuration has another command, as for the
+	// port of FRR.
 	p, err := r.run(d.command[0], d.command[1:]...)
 	if err != nil {
 		return err
 	}
-	r.programs = append(r.programs, p)
+	r.programs = slices.Replace(r.programs, i, min(i+1, len(r.programs)), p)
 	return awaitSocket(ctx, d.socket, p)
 }
 
@@ -268,6 +271,10 @@ type NeighbourState struct {
 	Updates int
 	// Withdrawals counts the routes withdrawn, with BIRD only.
 	Withdrawals int
+	// ID is the neighbour's router ID. Hold and Keepalive are as negotiated. All
+	// are zero while there is no session.
+	ID              netip.Addr
+	Hold, Keepalive time.Duration
 }
 
 // Established tells whether the session is up.

@@ -94,9 +94,12 @@ func (r *Routing) Tell(ctx context.Context, lines ...string) error {
 
 func (frr) neighbours(ctx context.Context, dir string) (all []NeighbourState, err error) {
 	var seen map[string]struct {
-		State    string `json:"bgpState"`
-		UpMsec   int64  `json:"bgpTimerUpMsec"`
-		Messages struct {
+		State     string     `json:"bgpState"`
+		UpMsec    int64      `json:"bgpTimerUpMsec"`
+		ID        netip.Addr `json:"remoteRouterId"`
+		Hold      int64      `json:"bgpTimerHoldTimeMsecs"`
+		Keepalive int64      `json:"bgpTimerKeepAliveIntervalMsecs"`
+		Messages  struct {
 			Updates int `json:"updatesRecv"`
 		} `json:"messageStats"`
 		Families map[string]struct {
@@ -112,6 +115,9 @@ func (frr) neighbours(ctx context.Context, dir string) (all []NeighbourState, er
 			return nil, err
 		}
 		state := NeighbourState{Address: addr, State: n.State, Up: time.Duration(n.UpMsec) * time.Millisecond, Updates: n.Messages.Updates}
+		if state.Established() {
+			state.ID, state.Hold, state.Keepalive = n.ID, time.Duration(n.Hold)*time.Millisecond, time.Duration(n.Keepalive)*time.Millisecond
+		}
 		for _, family := range n.Families {
 			state.Prefixes += family.Prefixes
 		}

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/berth-lb/berth/announce"
+	berth "github.com/berth-lb/berth/api/v1beta1"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/lab"
 )
@@ -107,7 +108,7 @@ func New(t testing.TB, opts Options) *Site {
 }
 
 func (s *Site) start(ctx context.Context) (err error) {
-	if s.API, err = s.Kube.Client(metallb.AddToScheme, v1beta2.AddToScheme); err != nil {
+	if s.API, err = s.Kube.Client(metallb.AddToScheme, v1beta2.AddToScheme, berth.AddToScheme); err != nil {
 		return err
 	}
 	root, err := cluster.Root()
