@@ -29,6 +29,8 @@ type answer struct {
 	// problem is why there can't be a session, in words for users; empty if the
 	// router agreed.
 	problem string
+	// said: these are the router's own words.
+	said bool
 }
 
 // ask opens a connection of its own to a router, says OPEN and reads what comes
@@ -75,7 +77,7 @@ func hear(p Peer, address netip.Addr, conn io.Reader) answer {
 				return a
 			}
 		case *bgp.BGPNotification:
-			a.problem = theySaid(p, body.ErrorCode, body.ErrorSubcode, communication(body))
+			a.problem, a.said = theySaid(p, body.ErrorCode, body.ErrorSubcode, communication(body)), true
 			return a
 		default:
 			return a

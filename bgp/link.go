@@ -51,6 +51,8 @@ type link struct {
 	// router was last asked what is wrong.
 	attempt int
 	askedAt time.Time
+	// saidAt is when the router last said why there is no session.
+	saidAt time.Time
 	// quick counts sessions in a row that did not stand for long.
 	quick int
 

@@ -23,6 +23,9 @@ const (
 	// that is removed after its router hung up: those must not become many.
 	steady   = 30 * time.Second
 	maxQuick = 5
+	// errorWait is how long a router may hang up after it said why (BIRD's error
+	// wait time).
+	errorWait = 5 * time.Minute
 	// mute is how long a router may take to say OPEN before that is reported.
 	mute = 5 * time.Second
 )
@@ -44,7 +47,7 @@ func (l *link) onState(e *apiutil.WatchEventMessage_PeerEvent, at time.Time) {
 }
 
 func (l *link) up(p apiutil.Peer, at time.Time) {
-	l.state, l.since, l.err = Established, at, ""
+	l.state, l.since, l.err, l.saidAt = Established, at, "", time.Time{}
 	l.conn = connection{
 		remote:    netip.AddrPortFrom(l.address.WithZone(""), uint16(p.Transport.RemotePort)),
 		localPort: uint16(p.Transport.LocalPort),
@@ -145,10 +148,13 @@ func (l *link) onNote(n note) {
 			}
 		})
 	case hungUp:
-		l.state, l.err = Active, unknownHere(l.peer, l.address)
+		l.state = Active
+		l.fault(unknownHere(l.peer, l.address))
 	case silent:
-		l.state, l.err = Active, speechless(l.peer, l.address)
+		l.state = Active
+		l.fault(speechless(l.peer, l.address))
 	case refused:
+		l.saidAt = time.Now()
 		l.err = theySaid(l.peer, n.code, n.subcode, n.text)
 	case holdExpired:
 		l.err = heldTooLong
@@ -158,6 +164,14 @@ func (l *link) onNote(n note) {
 		l.onRefusing(n)
 	case flooded:
 		l.flooded()
+	}
+}
+
+// fault notes what a router does without a word, unless it has said why: BIRD
+// hangs up at once for as long as it waits after an error.
+func (l *link) fault(problem string) {
+	if l.saidAt.IsZero() || time.Since(l.saidAt) > errorWait {
+		l.err = problem
 	}
 }
 
@@ -218,8 +232,11 @@ func (l *link) ask() {
 }
 
 func (l *link) onAnswer(a answer) {
-	if a.problem != "" {
-		l.err = a.problem
+	switch {
+	case a.said:
+		l.saidAt, l.err = time.Now(), a.problem
+	case a.problem != "":
+		l.fault(a.problem)
 	}
 	switch {
 	case l.peer.PeerASN != 0:
