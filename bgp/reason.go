@@ -66,7 +66,7 @@ func wrongPassword(p Peer) string {
 
 // unknownHere explains a connection that is closed before a word is said.
 func unknownHere(p Peer, address netip.Addr) string {
-	return fmt.Sprintf("%s closes the connection without a word: most likely it has no neighbor statement for the address of this node", spot(p, address))
+	return fmt.Sprintf("%s closes the connection without a word: most likely it has no neighbor statement for the address of this node, or waits after an error that its log tells", spot(p, address))
 }
 
 func speechless(p Peer, address netip.Addr) string {

@@ -214,7 +214,9 @@ func (l *link) inquire() {
 	}
 	l.speaker.disconnect()
 	l.attempt++
-	l.ask()
+	// A router that refused may hang up without a word at first.
+	l.askedAt = time.Now()
+	l.afterWhile(l.peer.retry(), l.ask)
 }
 
 // ask has the router say its AS number, and what it has against a session.

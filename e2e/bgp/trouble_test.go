@@ -43,7 +43,10 @@ func TestTrouble(t *testing.T) {
 				g.bfd = ""
 			}
 			for _, p := range plots.all {
-				t.Run(p.name, func(t *testing.T) { p.tell(g.in(t)) })
+				t.Run(p.name, func(t *testing.T) {
+					g.in(t).asBefore()
+					p.tell(g.in(t))
+				})
 			}
 		})
 	}
