@@ -95,8 +95,9 @@ func (c *Conversation) Progress() Progress { return c.record.progress() }
 func (c *Conversation) Stop() (Trace, error) {
 	c.once.Do(func() {
 		c.cancel(context.Canceled)
-		// A write that is stuck is not worth waiting for.
-		_ = c.conn.SetWriteDeadline(time.Now())
+		// A write that is stuck is not worth waiting for; one that is about to
+		// begin was counted as a question already.
+		_ = c.conn.SetWriteDeadline(time.Now().Add(lateAnswers))
 		c.sending.Wait()
 		length := time.Since(c.record.began)
 		tick := time.NewTicker(time.Millisecond)
