@@ -140,19 +140,37 @@ func pageOf(addr netip.Addr) string {
 	return fmt.Sprintf("http://%s/", netip.AddrPortFrom(addr, lab.HTTPPort))
 }
 
-// awaitPages returns when a client gets a page from each address: kube-proxy
-// learns of a new Service when speakers do.
+// inARow is how many pages are had one after the other before all nodes that a
+// router may choose are taken to forward.
+const inARow = 32
+
+// awaitPages returns when a client gets a page from each address, whichever node
+// it comes to: kube-proxy learns of a new Service when speakers do.
 func awaitPages(ctx context.Context, s *site.Site, from *lab.Client, addrs []netip.Addr) error {
 	for _, addr := range addrs {
+		got := 0
 		err := s.Await(ctx, addr.String()+" serves pages", func(ctx context.Context) (bool, error) {
-			ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
-			defer cancel()
-			status, _, err := from.Get(ctx, pageOf(addr))
-			return status == http.StatusOK, err
+			for ; got < inARow; got++ {
+				if err := getPage(ctx, from, addr); err != nil {
+					got = 0
+					return false, err
+				}
+			}
+			return true, nil
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func getPage(ctx context.Context, from *lab.Client, addr netip.Addr) error {
+	ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	status, _, err := from.Get(ctx, pageOf(addr))
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("status %d", status)
+	}
+	return err
 }
