@@ -16,7 +16,10 @@ type Backend struct {
 	// Name is recorded on the Services that it serves, with the installation's.
 	Name string
 	// Class is the spec.loadBalancerClass that asks for it (KEP-1959).
-	Class    string
+	Class string
+	// Claims says whether a Service without class asks for it in another way, as
+	// by an annotation; nil for never.
+	Claims   func(*corev1.Service) bool
 	Provider providers.Provider
 
 	needs providers.Needs
@@ -95,8 +98,26 @@ func (b Backends) claims(svc *corev1.Service) string {
 	if class := svc.Spec.LoadBalancerClass; class != nil {
 		return b.byClass[*class]
 	}
+	for _, name := range b.Names() {
+		if one := b.named[name]; one.Claims != nil && one.Claims(svc) {
+			return name
+		}
+	}
 	return b.standard
 }
+
+// inherits names the backend that releases svc in place of the controller that
+// it replaces, which left a finalizer and is not there to take it off.
+func (b Backends) inherits(svc *corev1.Service) string {
+	one := b.named[b.claims(svc)]
+	if one == nil || svc.DeletionTimestamp == nil || !slices.ContainsFunc(svc.Finalizers, one.replaces) {
+		return ""
+	}
+	return one.Name
+}
+
+// replaces says whether a finalizer is of a controller that b stands in for.
+func (b *Backend) replaces(f string) bool { return slices.Contains(b.needs.Finalizers, f) }
 
 // recorded names the backend that svc says serves it; false if it says none, or
 // one of another installation.

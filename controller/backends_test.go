@@ -32,6 +32,11 @@ func TestChoose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	asks := func(svc *corev1.Service) bool { return svc.Annotations["example.com/type"] == "fake" }
+	claimed, err := NewBackends("berth-system", "pool", Backend{Name: "pool", Class: "berth-lb.dev/pool", Provider: remote{}}, Backend{Name: "fake", Class: "berth-lb.dev/fake", Claims: asks, Provider: remote{}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	class := func(c string) *string { return &c }
 	for _, tc := range []struct {
 		why      string
@@ -43,6 +48,9 @@ func TestChoose(t *testing.T) {
 		{"no class and no default: nobody does", without, loadBalancer(nil), ""},
 		{"the class of a backend decides, default or not", withDefault, loadBalancer(class("berth-lb.dev/fake")), "fake"},
 		{"a foreign class is never touched", withDefault, loadBalancer(class("example.com/other")), ""},
+		{"an annotation asks for a backend that knows it", claimed, annotated(loadBalancer(nil)), "fake"},
+		{"the class is above annotations", claimed, annotated(loadBalancer(class("berth-lb.dev/pool"))), "pool"},
+		{"the default is below them", claimed, loadBalancer(nil), "pool"},
 		{"another type needs no load balancer", withDefault, corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP}}, ""},
 		{"what is being deleted is only released", withDefault, deleted(loadBalancer(nil)), ""},
 	} {
@@ -56,10 +64,47 @@ func loadBalancer(class *string) corev1.Service {
 	return corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: class}}
 }
 
+func annotated(svc corev1.Service) corev1.Service {
+	svc.Annotations = map[string]string{"example.com/type": "fake"}
+	return svc
+}
+
 func deleted(svc corev1.Service) corev1.Service {
 	now := metav1.Now()
 	svc.DeletionTimestamp = &now
 	return svc
+}
+
+// A controller that has gone left its finalizer, and nobody else takes that off.
+func TestInherits(t *testing.T) {
+	const theirs = "example.com/resources"
+	b, err := NewBackends("berth-system", "fake", Backend{Name: "fake", Class: "berth-lb.dev/fake", Provider: remote{providers.Needs{Finalizers: []string{theirs}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(svc corev1.Service, finalizers ...string) corev1.Service {
+		svc.Finalizers = finalizers
+		return svc
+	}
+	foreign := "example.com/other"
+	for _, tc := range []struct {
+		why  string
+		svc  corev1.Service
+		want string
+	}{
+		{"on its way out, with its finalizer", with(deleted(loadBalancer(nil)), "x/y", theirs), "fake"},
+		{"not on its way out: it is served, and marked as ours", with(loadBalancer(nil), theirs), ""},
+		{"without that finalizer nothing is held", with(deleted(loadBalancer(nil)), "x/y"), ""},
+		{"of a class that is not ours", with(deleted(loadBalancer(&foreign)), theirs), ""},
+	} {
+		if got := b.inherits(&tc.svc); got != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.why, got, tc.want)
+		}
+	}
+	svc := with(loadBalancer(nil), "x/y", finalizer, theirs)
+	if bare := unmarked(&svc, b.named["fake"]); len(bare.finalizers) != 1 || bare.finalizers[0] != "x/y" {
+		t.Errorf("released with the finalizers %v", bare.finalizers)
+	}
 }
 
 func TestNewBackendsRefuses(t *testing.T) {

@@ -168,12 +168,16 @@ func read(ctx context.Context, from client.Reader, key providers.Key) (*corev1.S
 }
 
 // holder names the backend that may hold something for svc: the recorded one,
-// or the one that was asked but not recorded because the write failed.
+// the one that was asked but not recorded because the write failed, or the one
+// that takes over from another controller.
 func (r *Reconciler) holder(svc *corev1.Service) string {
 	if recorded, ours := r.backends.recorded(svc); ours {
 		return recorded
 	}
-	return r.holdings.of(providers.KeyOf(svc))
+	if name := r.holdings.of(providers.KeyOf(svc)); name != "" {
+		return name
+	}
+	return r.backends.inherits(svc)
 }
 
 // ensure has the backend serve svc and writes what came of it.
@@ -252,7 +256,7 @@ func (r *Reconciler) release(ctx context.Context, svc *corev1.Service, holder st
 	}
 	if !b.local {
 		if err := b.Provider.Release(ctx, key); err != nil {
-			return fmt.Errorf("releasing what %s holds for Service %s: %w", b.Name, key, err)
+			return r.retain(ctx, svc, fmt.Errorf("releasing what %s holds for Service %s: %w", b.Name, key, err))
 		}
 	}
 	bare := unmarked(svc, b)
@@ -268,6 +272,19 @@ func (r *Reconciler) release(ctx context.Context, svc *corev1.Service, holder st
 	r.repairs.forget(key)
 	r.lookout.forget(key)
 	return nil
+}
+
+// retain says on the Service what keeps it from being released, and returns that.
+func (r *Reconciler) retain(ctx context.Context, svc *corev1.Service, failure error) error {
+	if ctx.Err() != nil {
+		return failure
+	}
+	next := retained(svc, failure)
+	if _, err := r.write(ctx, svc, next); err != nil && !apierrors.IsNotFound(err) {
+		return errors.Join(failure, err)
+	}
+	r.tell(svc, next)
+	return failure
 }
 
 // refuseUnknownHolder says on the Service that the backend which holds

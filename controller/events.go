@@ -45,7 +45,7 @@ func eventsFor(svc *corev1.Service, next record) []notice {
 	}
 	was := meta.FindStatusCondition(svc.Status.Conditions, providers.ConditionProvisioned)
 	is := meta.FindStatusCondition(next.status.Conditions, providers.ConditionProvisioned)
-	if is == nil || is.Status == "True" || is.Reason == providers.ReasonProvisioning {
+	if is == nil || is.Status == "True" || is.Reason == providers.ReasonProvisioning || is.Reason == providers.ReasonReleasing {
 		return events
 	}
 	if was == nil || was.Reason != is.Reason || was.Message != is.Message {

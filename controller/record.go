@@ -86,7 +86,7 @@ func marked(svc *corev1.Service, b *Backend) record {
 // unmarked is svc as it was before b served it.
 func unmarked(svc *corev1.Service, b *Backend) record {
 	next := recordOf(svc)
-	next.finalizers = slices.DeleteFunc(next.finalizers, func(f string) bool { return f == finalizer })
+	next.finalizers = slices.DeleteFunc(next.finalizers, func(f string) bool { return f == finalizer || b.replaces(f) })
 	delete(next.annotations, providers.AnnotationBackend)
 	for _, key := range b.needs.Annotations {
 		delete(next.annotations, key)
@@ -102,6 +102,17 @@ func unmarked(svc *corev1.Service, b *Backend) record {
 func refused(svc *corev1.Service, refusal *providers.Refusal) record {
 	next := recordOf(svc)
 	next.setConditions([]metav1.Condition{provisioned(refusal)})
+	return next
+}
+
+// retained is svc with what keeps its backend from releasing it.
+func retained(svc *corev1.Service, failure error) record {
+	c := provisioned(failure)
+	if errors.Is(failure, providers.ErrPending) {
+		c.Reason = providers.ReasonReleasing
+	}
+	next := recordOf(svc)
+	next.setConditions([]metav1.Condition{c})
 	return next
 }
 

@@ -37,8 +37,15 @@ func (r *Reconciler) write(ctx context.Context, svc *corev1.Service, next record
 
 // arrived says whether the metadata that next changes is on svc.
 func arrived(svc *corev1.Service, before, next record) bool {
-	if slices.Contains(svc.Finalizers, finalizer) != slices.Contains(next.finalizers, finalizer) {
-		return false
+	for _, f := range before.finalizers {
+		if slices.Contains(svc.Finalizers, f) && !slices.Contains(next.finalizers, f) {
+			return false
+		}
+	}
+	for _, f := range next.finalizers {
+		if !slices.Contains(svc.Finalizers, f) {
+			return false
+		}
 	}
 	for key, value := range next.annotations {
 		if before.annotations[key] != value && svc.Annotations[key] != value {

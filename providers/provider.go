@@ -76,6 +76,9 @@ type Needs struct {
 	// Annotations are the keys that a Result may set on a Service, for the
 	// controller to remove those that it no longer sets.
 	Annotations []string
+	// Finalizers are those of other controllers that the backend replaces: they
+	// go from a Service when it is released.
+	Finalizers []string
 }
 
 // Key names one life of a Service: one deleted and created anew has another

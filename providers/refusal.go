@@ -16,6 +16,7 @@ const (
 	ReasonThrottled        = "Throttled"
 	ReasonProvisioning     = "Provisioning"
 	ReasonBackendError     = "BackendError"
+	ReasonReleasing        = "Releasing"
 )
 
 // ErrPending says that what is being released is not gone yet: call again.
