@@ -41,6 +41,9 @@ func newProtocol(self string, t timing) *protocol {
 // announces.
 func (m *protocol) start(now time.Time) {
 	m.started = true
+	// Thousands at once: what append leaves behind while it grows would be most of
+	// the garbage of a start.
+	m.effects = slices.Grow(m.effects, 2*len(m.addresses))
 	for _, a := range m.addresses {
 		m.evaluate(now, a)
 	}

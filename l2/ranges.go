@@ -13,7 +13,7 @@ import (
 // rangesOf returns addresses as sorted ranges. It sorts the slice in place.
 func rangesOf(addresses []netip.Addr) []netipx.IPRange {
 	slices.SortFunc(addresses, netip.Addr.Compare)
-	var ranges []netipx.IPRange
+	ranges := make([]netipx.IPRange, 0, len(addresses))
 	for _, a := range addresses {
 		last := len(ranges) - 1
 		switch {

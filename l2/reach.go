@@ -282,8 +282,8 @@ func (t *thread) refilter() {
 // interest is in all questions for the addresses that are answered for, and in
 // what nodes tell about themselves and the others.
 func (t *thread) interest() interest {
-	var answered []netip.Addr
-	told := slices.Collect(maps.Keys(t.names))
+	answered := make([]netip.Addr, 0, len(t.table))
+	told := slices.AppendSeq(make([]netip.Addr, 0, len(t.names)+len(t.table)), maps.Keys(t.names))
 	for address, e := range t.table {
 		if e.held || e.standing.port != 0 {
 			answered = append(answered, address)
