@@ -5,11 +5,11 @@ package bgp
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,7 +27,13 @@ type Announcer struct {
 
 	mu       sync.Mutex
 	sessions map[string]Session
-	counters map[string]Counters
+	counters map[string]counters
+}
+
+// counters are those of one peer, with the one that changes by itself.
+type counters struct {
+	Counters
+	updates *atomic.Uint64
 }
 
 // New returns an Announcer that does nothing before Run.
@@ -35,10 +41,7 @@ func New(o Options) *Announcer {
 	if o.OnChange == nil {
 		o.OnChange = func(string) {}
 	}
-	if o.MaxReceived == 0 {
-		o.MaxReceived = 20_000
-	}
-	return &Announcer{opts: o, mail: newMailbox(), sessions: map[string]Session{}, counters: map[string]Counters{}}
+	return &Announcer{opts: o, mail: newMailbox(), sessions: map[string]Session{}, counters: map[string]counters{}}
 }
 
 // SetPeers names all routers to have sessions with. Those that did not change
@@ -82,7 +85,8 @@ func (a *Announcer) Counters() map[string]Counters {
 	defer a.mu.Unlock()
 	all := make(map[string]Counters, len(a.counters))
 	for name, c := range a.counters {
-		all[name] = c
+		c.Updates = c.updates.Load()
+		all[name] = c.Counters
 	}
 	return all
 }
@@ -111,7 +115,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 // that is up has acknowledged it. An error names those that had not when ctx
 // ended.
 func (a *Announcer) Leave(ctx context.Context) error {
-	farewells := make(chan []*goodbye, 1)
+	farewells := make(chan []goodbye, 1)
 	if !a.mail.post(func(t *thread) { farewells <- t.leave() }) {
 		return nil
 	}
@@ -123,20 +127,8 @@ func (a *Announcer) Leave(ctx context.Context) error {
 	}
 }
 
-// await returns when all are done, or an error for those that are not when ctx
-// ends.
-func await(ctx context.Context, all []*goodbye) error {
-	var errs []error
-	for _, g := range all {
-		if err := g.wait(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("withdrawing from %s: %w", g.peer, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // publish makes a session be seen, and says so if it is news.
-func (a *Announcer) publish(s Session, c Counters) {
+func (a *Announcer) publish(s Session, c counters) {
 	a.mu.Lock()
 	news := a.sessions[s.Peer] != s
 	a.sessions[s.Peer] = s

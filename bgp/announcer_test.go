@@ -147,9 +147,9 @@ func TestSetPeers(t *testing.T) {
 	other := changes.peer("changes")
 	other.HoldTime = 30 * time.Second
 	bad := stays.peer("bad")
-	bad.HoldTime = 0
+	bad.HoldTime = time.Second
 	a.SetPeers([]Peer{stays.peer("stays"), other, bad})
-	a.awaitError("bad", "holdTime 0 is not possible")
+	a.awaitError("bad", "holdTime 1s is less than 3s")
 	if s := goes.await("a goodbye", func(s snapshot) bool { return len(s.goodbyes) > 0 }); s.goodbyes[0] != "Cease, peer de-configured" {
 		t.Errorf("the one that goes: %q", s.goodbyes)
 	}
@@ -188,7 +188,7 @@ func TestRestart(t *testing.T) {
 		t.Errorf("who helps: %q, %d routes", s.goodbyes, len(s.routes))
 	}
 	for _, r := range []*router{not, unwilling} {
-		if s := r.await("the end", ended); s.goodbyes[0] != "Cease, peer de-configured" || len(s.routes) != 0 {
+		if s := r.await("the end", ended); s.goodbyes[0] != "Cease, administrative shutdown" || len(s.routes) != 0 {
 			t.Errorf("who does not: %q, %d routes", s.goodbyes, len(s.routes))
 		}
 	}
@@ -221,7 +221,7 @@ func TestLeave(t *testing.T) {
 	a.stop()
 	for _, r := range []*router{helps, not} {
 		s := r.await("the end", func(s snapshot) bool { return len(s.goodbyes) > 0 })
-		if s.goodbyes[0] != "Cease, peer de-configured" || len(s.routes) != 0 {
+		if s.goodbyes[0] != "Cease, administrative shutdown" || len(s.routes) != 0 {
 			t.Errorf("%q, %d routes", s.goodbyes, len(s.routes))
 		}
 	}
@@ -264,5 +264,24 @@ func TestBothFamilies(t *testing.T) {
 		if s.routes[p] != "path [64512], via ::1" {
 			t.Errorf("%v: %s", p, s.routes[p])
 		}
+	}
+}
+
+// A router that takes no IPv6 next hop for IPv4 is not given one, and the session
+// says so.
+func TestNoIPv6NextHops(t *testing.T) {
+	r := newRouter(t, "[::1]:17916", 64600, func(r *router) { r.classic = true })
+	a := run(t, nil)
+	a.SetPeers([]Peer{r.peer("r")})
+	six := netip.MustParsePrefix("2001:db8::7/128")
+	a.Announce(prefix(1), to("r"))
+	a.Announce(six, to("r"))
+	a.Synced()
+	s := r.await("End-of-RIB", func(s snapshot) bool { return s.ends[bgp.RF_IPv6_UC] > 0 })
+	if len(s.routes) != 1 || s.routes[six] == "" {
+		t.Errorf("got %v", s.routes)
+	}
+	if s := a.awaitUp("r"); s.Prefixes != 1 || !strings.Contains(s.Error, "IPv4 prefixes are not announced") {
+		t.Errorf("got %+v", s)
 	}
 }

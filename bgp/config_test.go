@@ -17,7 +17,7 @@ func TestCheck(t *testing.T) {
 		want   string // part of the error, empty for none
 	}{
 		{"good", func(*Peer) {}, ""},
-		{"GoBGP makes it 90 s", func(p *Peer) { p.HoldTime = 0 }, "holdTime 0"},
+		{"no keepalives", func(p *Peer) { p.HoldTime = 0 }, ""},
 		{"not allowed on the wire", func(p *Peer) { p.HoldTime = 2 * time.Second }, "less than 3s"},
 		{"nothing to exchange", func(p *Peer) { p.IPv4 = false }, "no address family"},
 		{"nowhere", func(p *Peer) { p.Address = netip.Addr{} }, "neither an address nor an interface"},

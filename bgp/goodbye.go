@@ -4,92 +4,66 @@ package bgp
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"net/netip"
-	"sync"
+	"net"
 	"time"
 )
 
-// goodbye follows a withdrawal of everything from one router to its end.
+// goodbye follows what a router is told last, up to its TCP.
 type goodbye struct {
-	peer string
-	conn connection
-
-	mu   sync.Mutex
-	left map[netip.Prefix]struct{}
-	// heldBack: the session was so new that nothing had been sent. The End-of-RIB
-	// of an empty table comes in place of the withdrawals.
-	heldBack bool
-	done     bool
-	all      chan struct{} // closed when nothing is left
+	peer   string
+	conn   *net.TCPConn
+	outbox *outbox
+	// over is closed when the connection is gone, and every route with it.
+	over <-chan struct{}
 }
 
-func newGoodbye(peer string, conn connection, prefixes []netip.Prefix) *goodbye {
-	g := &goodbye{peer: peer, conn: conn, left: map[netip.Prefix]struct{}{}, all: make(chan struct{})}
-	for _, p := range prefixes {
-		g.left[p] = struct{}{}
+// await returns when all routers have acknowledged what they were told, or an
+// error for those that had not when ctx ended.
+func await(ctx context.Context, all []goodbye) error {
+	var errs []error
+	for _, g := range all {
+		if err := g.wait(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("withdrawing from %s: %w", g.peer, err))
+		}
 	}
-	g.hear(note{})
-	return g
+	return errors.Join(errs...)
 }
 
-// hear notes what was written to the connection.
-func (g *goodbye) hear(n note) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.heldBack = g.heldBack || n.kind == heldBack
-	for _, p := range n.withdrawn {
-		delete(g.left, p)
-	}
-	if g.heldBack && n.endOfRIB != 0 {
-		maps.DeleteFunc(g.left, func(p netip.Prefix, _ struct{}) bool { return family(p) == n.endOfRIB })
-	}
-	if len(g.left) == 0 && !g.done {
-		g.done = true
-		close(g.all)
-	}
-}
-
-// lost says that the session has gone, and every route with it.
-func (g *goodbye) lost() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	clear(g.left)
-	if !g.done {
-		g.done = true
-		close(g.all)
-	}
-}
-
-// wait returns when the router's TCP has acknowledged all, or when ctx ends.
-func (g *goodbye) wait(ctx context.Context) error {
-	select {
-	case <-g.all:
-	case <-ctx.Done():
-		return g.late(ctx, "not sent yet")
-	}
+func (g goodbye) wait(ctx context.Context) error {
+	sent := g.outbox.allSent()
 	// The kernel tells nobody when a queue is empty.
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		waiting, err := g.conn.unacknowledged()
-		if err != nil {
+		waiting, err := g.left(sent)
+		if waiting == "" || err != nil {
 			return err
-		}
-		if waiting == 0 {
-			return nil
 		}
 		select {
 		case <-tick.C:
+		case <-g.over:
+			return nil
 		case <-ctx.Done():
-			return g.late(ctx, "not acknowledged")
+			return fmt.Errorf("%s: %w", waiting, ctx.Err())
 		}
 	}
 }
 
-func (g *goodbye) late(ctx context.Context, what string) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return fmt.Errorf("%d prefixes, %s: %w", len(g.left), what, ctx.Err())
+// left says what is still to come, empty if there is nothing.
+func (g goodbye) left(sent <-chan struct{}) (string, error) {
+	select {
+	case <-sent:
+	default:
+		return "not sent yet", nil
+	}
+	n, err := unacknowledged(g.conn)
+	switch {
+	case errors.Is(err, net.ErrClosed), err == nil && n == 0:
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("looking whether it has arrived: %w", err)
+	}
+	return fmt.Sprintf("%d bytes not acknowledged", n), nil
 }

@@ -13,13 +13,7 @@ import (
 	"github.com/berth-lb/berth/bfd"
 )
 
-// link is all that is about one peer. But for what is atomic it belongs to the
-// announcing goroutine.
-//
-// Each has a GoBGP server to itself, with the one neighbour and only the paths
-// that it is told: what a router hears then does not depend on the others, no
-// policies are needed, none is sent twice what another one is told anew, and
-// two peers may have one address. Without prefixes a server takes 0.8 MB.
+// link is all that is about one peer. It belongs to the announcing goroutine.
 type link struct {
 	t    *thread
 	peer Peer
@@ -27,30 +21,21 @@ type link struct {
 	ctx  context.Context
 	stop context.CancelFunc
 
-	// address is where the router is, asn its AS number: 0 while it is not known.
+	// address is where the router is, the zero value while it is looked for.
 	address netip.Addr
-	asn     uint32
-	route   route
-	hops    nextHops
-
-	speaker *speaker
-	told    map[netip.Prefix]*class
-	classes map[string]*class
-	// v4 and v6 count the prefixes in told.
-	v4, v6 int
+	// attempt is the one under way, and gone closed when the connection of the
+	// last one is, maybe of another link to the same router. There are never two.
+	attempt *attempt
+	gone    <-chan struct{}
+	// begun is when the attempt began to connect.
+	begun time.Time
 
 	state State
 	since time.Time
 	err   string
-	// graceful: the router agreed to keep forwarding during a restart.
-	graceful bool
-	// agreed are the families that the router takes.
-	agreed map[bgp.Family]bool
-	conn   connection
-	// attempt changes with each begin of a session, and askedAt is when the
-	// router was last asked what is wrong.
-	attempt int
-	askedAt time.Time
+	// session and hops are what counts while it is Established.
+	session session
+	hops    nextHops
 	// saidAt is when the router last said why there is no session.
 	saidAt time.Time
 	// quick counts sessions in a row that did not stand for long.
@@ -58,16 +43,12 @@ type link struct {
 
 	bfdKey   *bfd.Key
 	bfdState string
-	lost     uint64
-	updates  atomic.Uint64
-	farewell atomic.Pointer[goodbye]
+	losses   uint64
+	updates  *atomic.Uint64
 }
 
 func newLink(t *thread, p Peer) *link {
-	l := &link{
-		t: t, peer: p, asn: p.PeerASN, state: Idle, since: time.Now(),
-		told: map[netip.Prefix]*class{}, classes: map[string]*class{},
-	}
+	l := &link{t: t, peer: p, state: Idle, since: time.Now(), gone: closed, updates: &atomic.Uint64{}}
 	l.ctx, l.stop = context.WithCancel(t.ctx)
 	if p.Interface == "" {
 		l.address = p.Address.Unmap()
@@ -75,17 +56,29 @@ func newLink(t *thread, p Peer) *link {
 	return l
 }
 
+// succeed has l take the place of another link of the peer.
+func (l *link) succeed(before *link) {
+	l.gone, l.updates, l.losses = before.gone, before.updates, before.losses
+}
+
+// closed is of what never was.
+var closed = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // open has the session begin.
 func (l *link) open() {
 	if err := check(l.peer); err != nil {
 		l.err = err.Error()
 		return
 	}
-	if l.peer.Interface != "" && !l.address.IsValid() {
+	if l.peer.Interface != "" {
 		l.discover()
 		return
 	}
-	l.start()
+	l.begin(0)
 }
 
 // discover looks for the router on the interface.
@@ -103,9 +96,11 @@ func (l *link) found(address netip.Addr) {
 	if address == l.address || l.state == Established {
 		return
 	}
-	l.shut()
-	l.address, l.asn, l.err = address, l.peer.PeerASN, ""
-	l.start()
+	if l.attempt != nil {
+		l.attempt.dismiss(cease(bgp.BGP_ERROR_SUB_OTHER_CONFIGURATION_CHANGE))
+	}
+	l.address, l.err = address, ""
+	l.begin(0)
 }
 
 func (l *link) notFound(problem string) {
@@ -114,102 +109,57 @@ func (l *link) notFound(problem string) {
 	}
 }
 
-// start looks around and connects, or asks for the AS number first. Between the
-// one and the other no connection is GoBGP's.
-func (l *link) start() {
-	l.attempt++
-	l.state = Idle
-	l.route = routeTo(l.peer, l.address)
-	l.setHops(hopsFor(l.address, l.route))
-	if err := l.serve(); err != nil {
-		l.err = err.Error()
-		l.retryIn(l.peer.retry())
-		return
+// begin makes an attempt after a pause.
+func (l *link) begin(pause time.Duration) {
+	a := &attempt{
+		peer: l.peer, address: l.address, pause: pause, after: l.gone,
+		outbox: newOutbox(), updates: l.updates, done: make(chan struct{}),
 	}
-	if l.asn == 0 {
-		l.ask()
-		return
-	}
-	if err := l.speaker.connect(neighbor(l.peer, l.address, l.asn, l.t.opts.MaxReceived), l.attempt); err != nil {
-		l.err = err.Error()
-		l.retryIn(l.peer.retry())
-	}
-}
-
-// serve makes sure that there is a server, with the routes.
-func (l *link) serve() error {
-	if l.speaker != nil {
-		return nil
-	}
-	id, err := identify(l.peer, l.route)
-	if err != nil {
-		return err
-	}
-	s, err := newSpeaker(l, id)
-	if err != nil {
-		return err
-	}
-	l.speaker = s
-	l.tellAll()
-	return nil
-}
-
-// restart begins again after a session or an attempt came to its end. GoBGP by
-// itself would wait for 5 s, and not say that forwarding goes on.
-func (l *link) restart() {
-	if l.speaker != nil {
-		l.speaker.disconnect()
-	}
-	l.start()
-}
-
-// retryIn begins again after a while.
-func (l *link) retryIn(d time.Duration) { l.afterWhile(d, l.restart) }
-
-// afterWhile does f unless there is another attempt by then.
-func (l *link) afterWhile(d time.Duration, f func()) {
-	attempt := l.attempt
-	time.AfterFunc(d, func() {
+	a.report = func(e event) {
 		l.later(func() {
-			if l.attempt == attempt {
-				f()
+			if l.attempt == a {
+				l.on(e)
 			}
 		})
-	})
+	}
+	a.ctx, a.stop = context.WithCancelCause(l.t.ctx)
+	l.attempt, l.gone = a, a.done
+	l.t.attempts.Go(a.run)
 }
 
-// shut ends the session with a Cease, and the server.
-func (l *link) shut() {
-	if l.speaker != nil {
-		l.speaker.close(false)
-		l.speaker = nil
-	}
-	l.ended()
-	l.forget()
-}
+// retry makes one when its time has come.
+func (l *link) retry() { l.begin(jitter(l.peer.retry()) - time.Since(l.begun)) }
 
 // ended notes that there is no session now.
 func (l *link) ended() {
-	if l.state == Established {
-		l.since = time.Now()
-	}
-	l.state, l.graceful, l.agreed = Idle, false, nil
+	l.state, l.since, l.session = Idle, time.Now(), session{}
 	l.setBFD(nil)
-	if g := l.farewell.Swap(nil); g != nil {
-		g.lost()
-	}
 }
 
-// close ends everything about the peer. While BFD goes on, the caller ends it.
-func (l *link) close(graceful bool) {
+// close ends everything about the peer, with these words for the router.
+func (l *link) close(words *notification) {
 	l.stop()
-	l.attempt++
-	if graceful && l.graceful && l.speaker != nil {
-		l.speaker.close(true)
-		l.speaker = nil
+	if l.attempt != nil {
+		l.attempt.dismiss(words)
+	}
+	l.setBFD(nil)
+}
+
+// leave is close for a restart. A router that keeps forwarding loses the
+// connection without a word (RFC 4724), and BFD with it stays until it is gone.
+func (l *link) leave() {
+	keeps := l.session.graceful
+	if l.state != Established {
+		keeps = l.peer.GracefulRestart // as far as is known
+	}
+	if l.t.left || !keeps {
+		l.close(cease(bgp.BGP_ERROR_SUB_ADMINISTRATIVE_SHUTDOWN))
 		return
 	}
-	l.shut()
+	l.stop()
+	if l.attempt != nil {
+		l.attempt.dismiss(nil)
+	}
 }
 
 // later has f be done by the announcing goroutine unless the link is closed then.
@@ -224,26 +174,15 @@ func (l *link) later(f func()) {
 // publish shows what the session is like.
 func (l *link) publish() {
 	s := Session{
-		Peer: l.peer.Name, Address: l.address, State: l.state, Since: l.since, Error: l.err,
-		Prefixes: l.prefixes(), BFD: l.bfdState,
+		Peer: l.peer.Name, Address: l.address, State: l.state, Since: l.since, Error: l.err, BFD: l.bfdState,
+	}
+	if l.state == Established {
+		s.Prefixes = l.attempt.outbox.count()
 	}
 	if s.Error == "" && l.peer.BFD != nil {
 		s.Error = l.t.watch.problem
 	}
-	l.t.publish(s, Counters{
-		Updates: l.updates.Load(), Prefixes: s.Prefixes, Up: l.state == Established,
-		BFDUp: l.bfdState == bfd.Up.String(), Lost: l.lost,
-	})
-}
-
-// prefixes is how many the router has been told of.
-func (l *link) prefixes() int {
-	n := 0
-	if l.agreed[bgp.RF_IPv4_UC] {
-		n += l.v4
-	}
-	if l.agreed[bgp.RF_IPv6_UC] {
-		n += l.v6
-	}
-	return n
+	l.t.publish(s, counters{updates: l.updates, Counters: Counters{
+		Prefixes: s.Prefixes, Up: l.state == Established, BFDUp: l.bfdState == bfd.Up.String(), Lost: l.losses,
+	}})
 }

@@ -12,14 +12,11 @@ type Options struct {
 	OnChange func(peer string)
 	// BFDPort and BFDMultihopPort are the UDP ports of BFD, 3784 and 4784 if 0.
 	BFDPort, BFDMultihopPort uint16
-	// MaxReceived is how many prefixes of one family a router may send; 20,000
-	// if 0. They are of no use here, and GoBGP keeps them.
-	MaxReceived uint32
 }
 
 // Counters are what was done for a peer since it was first set.
 type Counters struct {
-	// Updates is how many UPDATE messages were sent.
+	// Updates is how many UPDATE messages were sent, but for End-of-RIB.
 	Updates uint64
 	// Prefixes is how many the router has been told of, 0 while it is down.
 	Prefixes int

@@ -105,6 +105,21 @@ func hopsFor(address netip.Addr, r route) nextHops {
 	return self
 }
 
+// resolve puts the address of this end of a session in place of unspecified ones.
+// IPv4 goes by an IPv6 next hop only if the router takes that (RFC 8950 section 4).
+func (h nextHops) resolve(local netip.Addr, extended bool) nextHops {
+	if h.v4.IsValid() && h.v4.IsUnspecified() {
+		h.v4 = local
+	}
+	if h.v6.IsValid() && h.v6.IsUnspecified() {
+		h.v6 = local
+	}
+	if h.v4.Is6() && !extended {
+		h.v4 = netip.Addr{}
+	}
+	return h
+}
+
 // identify returns the router ID of a peer (RFC 4271 section 4.2): as asked, or
 // an IPv4 address of this node.
 func identify(p Peer, r route) (netip.Addr, error) {

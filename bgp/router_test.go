@@ -4,7 +4,9 @@ package bgp
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/netip"
@@ -32,8 +34,9 @@ type router struct {
 	families []bgp.Family
 	restarts bool
 	password string
-	// withholds: it sends no End-of-RIB.
-	withholds bool
+	// withholds: it sends no End-of-RIB; classic: it takes no IPv6 next hop for
+	// IPv4 (RFC 8950), though it is reached by IPv6.
+	withholds, classic bool
 	// script takes the place of what a router does after accepting, if any.
 	script func(net.Conn)
 
@@ -126,6 +129,11 @@ func (r *router) serve(conn net.Conn) {
 		r.script(conn)
 		return
 	}
+	r.converse(conn)
+}
+
+// converse is what a router does.
+func (r *router) converse(conn net.Conn) {
 	r.say(conn, r.openMessage())
 	for {
 		m, err := readMessage(conn)
@@ -139,12 +147,33 @@ func (r *router) serve(conn net.Conn) {
 	}
 }
 
+// readMessage reads one message with the codec.
+func readMessage(r io.Reader) (*bgp.BGPMessage, error) {
+	data := make([]byte, headerLength)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, err
+	}
+	length := int(binary.BigEndian.Uint16(data[16:18]))
+	if length < headerLength || length > maxMessage {
+		return nil, fmt.Errorf("a message of %d bytes", length)
+	}
+	data = append(data, make([]byte, length-headerLength)...)
+	if _, err := io.ReadFull(r, data[headerLength:]); err != nil {
+		return nil, err
+	}
+	return bgp.ParseBGPMessage(data)
+}
+
 func (r *router) openMessage() *bgp.BGPMessage {
 	caps := []bgp.ParameterCapabilityInterface{bgp.NewCapFourOctetASNumber(r.asn)}
 	var tuples []*bgp.CapGracefulRestartTuple
 	for _, f := range r.families {
 		caps = append(caps, bgp.NewCapMultiProtocol(f))
 		tuples = append(tuples, bgp.NewCapGracefulRestartTuple(f, true))
+	}
+	if r.addr.Addr().Is6() && !r.classic {
+		tuple := bgp.NewCapExtendedNexthopTuple(bgp.RF_IPv4_UC, bgp.AFI_IP6)
+		caps = append(caps, bgp.NewCapExtendedNexthop([]*bgp.CapExtendedNexthopTuple{tuple}))
 	}
 	if r.restarts {
 		caps = append(caps, bgp.NewCapGracefulRestart(false, false, 120, tuples))
@@ -190,6 +219,13 @@ func (r *router) take(conn net.Conn, m *bgp.BGPMessage) bool {
 		r.update(body)
 	}
 	return true
+}
+
+// forget has it know no routes.
+func (r *router) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.routes)
 }
 
 func (r *router) ended(how string) {

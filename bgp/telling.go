@@ -5,131 +5,67 @@ package bgp
 import (
 	"net/netip"
 
-	"github.com/osrg/gobgp/v4/pkg/apiutil"
+	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
 
-// tell passes on what changed.
+// tell passes on what changed to a router that is up.
 func (l *link) tell(changed map[netip.Prefix]struct{}) {
-	if l.speaker == nil || len(changed) == 0 {
+	if l.state != Established || len(changed) == 0 {
 		return
 	}
-	var add, remove []*apiutil.Path
+	all := make([]change, 0, len(changed))
+	c := l.classes()
 	for p := range changed {
-		c := l.classOf(p)
-		before := l.told[p]
-		if c == before {
-			continue
-		}
-		if c == nil {
-			remove = l.appendPath(remove, p, before)
-		} else {
-			add = l.appendPath(add, p, c)
-		}
-		l.note(p, c)
+		all = append(all, change{p, c.of(p, l.t.routes[p])})
 	}
-	l.speaker.update(add, remove)
+	l.attempt.outbox.put(all)
 }
 
-// tellAll passes on everything.
-func (l *link) tellAll() {
-	all := make(map[netip.Prefix]struct{}, len(l.t.routes))
-	for p := range l.t.routes {
-		all[p] = struct{}{}
+// all is everything that the router is to know.
+func (l *link) all() []change {
+	all := make([]change, 0, len(l.t.routes))
+	c := l.classes()
+	for p, paths := range l.t.routes {
+		all = append(all, change{p, c.of(p, paths)})
 	}
-	l.tell(all)
+	return all
 }
 
-func (l *link) appendPath(all []*apiutil.Path, p netip.Prefix, c *class) []*apiutil.Path {
-	path, err := gobgpPath(p, c.attrs)
+// classes finds out what the router is to know about prefixes, for as long as no
+// path changes.
+type classes struct {
+	*link
+	// known spares writing the same attributes for each prefix.
+	known map[classKey]class
+}
+
+type classKey struct {
+	path   *Path
+	family bgp.Family
+}
+
+func (l *link) classes() classes { return classes{l, map[classKey]class{}} }
+
+// of returns none for what the router is not to know.
+func (c classes) of(p netip.Prefix, paths []Path) class {
+	key := classKey{forPeer(paths, c.peer.Name), familyOf(p)}
+	hop := c.hops.of(p)
+	if key.path == nil || !hop.IsValid() || !c.session.families.has(key.family) {
+		return none
+	}
+	if known, ok := c.known[key]; ok {
+		return known
+	}
+	to := audience{c.peer.MyASN, c.session.asn == c.peer.MyASN, c.session.fourOctets}
+	class, err := classOf(key.path, to, key.family, hop)
 	if err != nil {
-		l.t.opts.Log.Error(err, "A prefix can't be announced", "peer", l.peer.Name)
-		return all
+		c.t.opts.Log.Error(err, "A prefix can't be announced", "peer", c.peer.Name, "prefix", p)
 	}
-	return append(all, path)
+	c.known[key] = class
+	return class
 }
 
-// classOf returns what the router is to know about a prefix, nil for nothing.
-func (l *link) classOf(p netip.Prefix) *class {
-	path, ok := forPeer(l.t.routes[p], l.peer.Name)
-	hop := l.hops.of(p)
-	if !ok || !hop.IsValid() || p.Addr().Is4() && !l.peer.IPv4 || p.Addr().Is6() && !l.peer.IPv6 {
-		return nil
-	}
-	key := path.key(hop)
-	if c := l.classes[key]; c != nil {
-		return c
-	}
-	attrs, err := path.attributes(l.peer.MyASN, l.asn == l.peer.MyASN, hop)
-	if err != nil {
-		l.t.opts.Log.Error(err, "A prefix can't be announced", "peer", l.peer.Name, "prefix", p)
-		return nil
-	}
-	c := &class{key: key, attrs: attrs}
-	l.classes[key] = c
-	return c
-}
-
-// note keeps in mind what was told.
-func (l *link) note(p netip.Prefix, c *class) {
-	count := &l.v6
-	if p.Addr().Is4() {
-		count = &l.v4
-	}
-	if before := l.told[p]; before != nil {
-		*count--
-		if before.users--; before.users == 0 {
-			delete(l.classes, before.key)
-		}
-		delete(l.told, p)
-	}
-	if c != nil {
-		*count++
-		c.users++
-		l.classes[c.key] = c
-		l.told[p] = c
-	}
-}
-
-// forget is for when the server has gone with all it knew.
-func (l *link) forget() {
-	clear(l.told)
-	clear(l.classes)
-	l.v4, l.v6 = 0, 0
-}
-
-// setHops has prefixes be told anew whose next hop is another one.
-func (l *link) setHops(h nextHops) {
-	if h == l.hops {
-		return
-	}
-	l.hops = h
-	if l.speaker != nil {
-		l.tellAll()
-	}
-}
-
-// withdraw takes everything back from a router that is up, and returns what
-// follows that to its end.
-func (l *link) withdraw() []*goodbye {
-	if l.speaker == nil {
-		return nil
-	}
-	var all []netip.Prefix
-	var remove []*apiutil.Path
-	for p, c := range l.told {
-		if l.agreed[family(p)] {
-			all = append(all, p)
-		}
-		remove = l.appendPath(remove, p, c)
-	}
-	if l.state != Established {
-		l.speaker.update(nil, remove)
-		l.forget()
-		return nil
-	}
-	g := newGoodbye(l.peer.Name, l.conn, all)
-	l.farewell.Store(g)
-	l.speaker.update(nil, remove)
-	l.forget()
-	return []*goodbye{g}
+// farewell returns what follows all that a router is told to its end.
+func (l *link) farewell() goodbye {
+	return goodbye{peer: l.peer.Name, conn: l.session.conn, outbox: l.attempt.outbox, over: l.attempt.done}
 }

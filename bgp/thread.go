@@ -6,16 +6,19 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+
+	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
 
-// thread is the state of the announcing goroutine. It makes every call to GoBGP,
-// one after the other: GoBGP keeps settings of its path selection in variables of
-// a package, which StartBgp writes.
+// thread is the state of the announcing goroutine. Nothing that it does waits for
+// a router.
 type thread struct {
 	*Announcer
 	ctx    context.Context // of what runs beside the goroutine
 	stop   context.CancelFunc
 	beside sync.WaitGroup
+	// attempts are all that have a connection.
+	attempts sync.WaitGroup
 
 	links  map[string]*link
 	routes map[netip.Prefix][]Path
@@ -42,23 +45,31 @@ func (t *thread) setPeers(peers []Peer) {
 		wanted[p.Name] = p
 	}
 	for name, l := range t.links {
-		if p, ok := wanted[name]; !ok || !sameSession(p, l.peer) {
-			l.close(false)
+		if _, ok := wanted[name]; !ok {
+			l.close(cease(bgp.BGP_ERROR_SUB_PEER_DECONFIGURED))
 			delete(t.links, name)
-			if !ok {
-				t.unpublish(name)
-			}
+			t.unpublish(name)
 		}
 	}
 	for name, p := range wanted {
-		if l := t.links[name]; l != nil {
-			l.changeBFD(p.BFD)
-			continue
-		}
-		t.links[name] = newLink(t, p)
-		if t.begun && !t.left {
-			t.links[name].open()
-		}
+		t.setPeer(name, p)
+	}
+}
+
+func (t *thread) setPeer(name string, p Peer) {
+	before := t.links[name]
+	if before != nil && sameSession(p, before.peer) {
+		before.changeBFD(p.BFD)
+		return
+	}
+	l := newLink(t, p)
+	if before != nil {
+		before.close(cease(bgp.BGP_ERROR_SUB_OTHER_CONFIGURATION_CHANGE))
+		l.succeed(before)
+	}
+	t.links[name] = l
+	if t.begun && !t.left {
+		l.open()
 	}
 }
 
@@ -101,14 +112,26 @@ func (t *thread) flush() {
 }
 
 // leave withdraws everything and says goodbye to those who are up.
-func (t *thread) leave() []*goodbye {
+func (t *thread) leave() []goodbye {
 	t.left = true
-	var all []*goodbye
-	for _, l := range t.links {
-		all = append(all, l.withdraw()...)
-	}
 	clear(t.routes)
 	clear(t.changed)
+	return t.withdraw(func(*link) bool { return true })
+}
+
+// withdraw takes everything back from those routers, and returns what follows
+// what all have to be told to its end.
+func (t *thread) withdraw(from func(*link) bool) []goodbye {
+	var all []goodbye
+	for _, l := range t.links {
+		if l.state != Established {
+			continue
+		}
+		if from(l) {
+			l.attempt.outbox.withdraw()
+		}
+		all = append(all, l.farewell())
+	}
 	return all
 }
 
@@ -116,20 +139,15 @@ func (t *thread) leave() []*goodbye {
 // take that for a reason to drop the routes.
 func (t *thread) end() {
 	t.flush()
-	var all []*goodbye
-	for _, l := range t.links {
-		if !l.graceful {
-			all = append(all, l.withdraw()...)
-		}
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
-	if err := await(ctx, all); err != nil {
-		t.opts.Log.Error(err, "A router may not have heard that its routes are withdrawn")
+	if err := await(ctx, t.withdraw(func(l *link) bool { return !l.session.graceful })); err != nil {
+		t.opts.Log.Error(err, "A router may not have heard what changed last")
 	}
 	for _, l := range t.links {
-		l.close(!t.left)
+		l.leave()
 	}
+	t.attempts.Wait()
 	t.watch.stop()
 	t.stop()
 	t.beside.Wait()

@@ -125,14 +125,15 @@ func noise(conn net.Conn, _ int) {
 // silence takes everything in.
 func silence(conn net.Conn, _ int) { _, _ = io.Copy(io.Discard, conn) }
 
-// nonsense agrees to a session, and then claims to withdraw more than there is.
+// nonsense agrees to a session, and then sends a message of a type that there
+// isn't.
 func nonsense(conn net.Conn, _ int) {
-	_, _ = conn.Write(append(opening(), message(bgpUpdate, 0xff, 0xff, 0, 0)...))
+	_, _ = conn.Write(append(opening(), message(0xff, 0xff, 0xff, 0, 0)...))
 	_, _ = io.Copy(io.Discard, conn)
 }
 
-// torrent is 100,000 routes.
-func torrent(hop netip.Addr) func(net.Conn, int) {
+// torrent is 100,000 routes; done is called when they are on their way.
+func torrent(hop netip.Addr, done func()) func(net.Conn, int) {
 	return func(conn net.Conn, _ int) {
 		const each, all = 800, 100_000
 		_, _ = conn.Write(opening())
@@ -141,6 +142,7 @@ func torrent(hop netip.Addr) func(net.Conn, int) {
 				return
 			}
 		}
+		done()
 		_, _ = io.Copy(io.Discard, conn)
 	}
 }
