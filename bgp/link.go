@@ -78,7 +78,18 @@ func (l *link) open() {
 		l.discover()
 		return
 	}
-	l.begin(0)
+	l.begin(l.routersTurn(l.t.began))
+}
+
+// routersTurn is the pause before a router is called that may have lost a session
+// at that time and still have its routes. FRR calls by itself a second later, and
+// gives up a session that has come up just then, and the routes with it.
+func (l *link) routersTurn(lost time.Time) time.Duration {
+	const turn = 2 * time.Second
+	if !l.peer.GracefulRestart {
+		return 0
+	}
+	return time.Until(lost.Add(turn))
 }
 
 // discover looks for the router on the interface.
@@ -100,7 +111,7 @@ func (l *link) found(address netip.Addr) {
 		l.attempt.dismiss(cease(bgp.BGP_ERROR_SUB_OTHER_CONFIGURATION_CHANGE))
 	}
 	l.address, l.err = address, ""
-	l.begin(0)
+	l.begin(l.routersTurn(l.t.began))
 }
 
 func (l *link) notFound(problem string) {

@@ -65,7 +65,8 @@ func (l *link) shortcoming() string {
 	return ""
 }
 
-// lost is for a session that came to its end: the next one begins at once.
+// lost is for a session that came to its end: the next one begins at once, or
+// when the router has had its turn.
 func (l *link) lost(e ending) {
 	stood := time.Since(l.since)
 	l.losses++
@@ -76,7 +77,7 @@ func (l *link) lost(e ending) {
 		l.retry()
 		return
 	}
-	l.begin(0)
+	l.begin(l.routersTurn(time.Now()))
 }
 
 // flapping says that a lost session, like those before, stood for a short time.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
@@ -14,6 +15,7 @@ import (
 // a router.
 type thread struct {
 	*Announcer
+	began  time.Time
 	ctx    context.Context // of what runs beside the goroutine
 	stop   context.CancelFunc
 	beside sync.WaitGroup
@@ -31,7 +33,7 @@ type thread struct {
 
 func newThread(a *Announcer) *thread {
 	t := &thread{
-		Announcer: a, links: map[string]*link{},
+		Announcer: a, began: time.Now(), links: map[string]*link{},
 		routes: map[netip.Prefix][]Path{}, changed: map[netip.Prefix]struct{}{},
 	}
 	t.ctx, t.stop = context.WithCancel(context.Background())
