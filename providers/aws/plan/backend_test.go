@@ -1,0 +1,247 @@
+package plan
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/berth-lb/berth/providers/aws/annotation"
+)
+
+func TestBackendNeeds(t *testing.T) {
+	for _, tc := range []struct {
+		reason  string
+		changes []func(*Request)
+		want    string
+	}{
+		{"a node port, which is also checked", nil, "tcp 30080"},
+		{"the check has a port of its own", []func(*Request){localPolicy}, "tcp 30080, tcp 31000"},
+		{"UDP is checked by TCP", []func(*Request){dnsPorts}, "tcp 30053, udp 30053"},
+		{"ports of pods", []func(*Request){ips}, "tcp 8080"},
+		{"no pods, no ports", []func(*Request){ips, func(r *Request) { r.EndpointSlices = nil }}, ""},
+		{"node ports are open before there are nodes", []func(*Request){func(r *Request) { r.Nodes = nil }}, "tcp 30080"},
+		{"TLS is TCP", []func(*Request){tlsOn(80), settings(func(s *annotation.Settings) { s.BackendTLS = true })}, "tcp 30080"},
+		{"security groups of the user's are the user's business", []func(*Request){settings(func(s *annotation.Settings) { s.SecurityGroups = []string{"mine"} })}, ""},
+		{"unless the user wants it otherwise", []func(*Request){settings(func(s *annotation.Settings) {
+			s.SecurityGroups, s.ManageBackendRules = []string{"mine"}, new(true)
+		})}, "tcp 30080"},
+		{"no rules are managed", []func(*Request){func(r *Request) { r.Cloud.BackendGroup = "" }}, ""},
+		{"without security groups clients come themselves, checks from the subnets", []func(*Request){noGroups, settings(func(s *annotation.Settings) { s.Subnets = []string{"private-1"} })},
+			"tcp 30080 from 0.0.0.0/0, tcp 30080 from 10.0.1.0/24"},
+		{"those that may", []func(*Request){noGroups, settings(func(s *annotation.Settings) {
+			s.Subnets, s.SourceRanges = []string{"private-1"}, []netip.Prefix{prefix("192.0.2.0/24")}
+		})}, "tcp 30080 from 10.0.1.0/24, tcp 30080 from 192.0.2.0/24"},
+		{"pods see the load balancer", []func(*Request){noGroups, ips, settings(func(s *annotation.Settings) { s.Subnets = []string{"private-1"} })}, "tcp 8080 from 10.0.1.0/24"},
+		{"unless clients are preserved", []func(*Request){noGroups, ips, settings(func(s *annotation.Settings) {
+			s.Subnets = []string{"private-1"}
+			s.TargetGroupAttributes = map[int32]map[string]string{80: {"preserve_client_ip.enabled": "true"}}
+		})}, "tcp 8080 from 0.0.0.0/0, tcp 8080 from 10.0.1.0/24"},
+		{"without security groups, and nobody wants rules", []func(*Request){noGroups, settings(func(s *annotation.Settings) { s.ManageBackendRules = new(false) })}, ""},
+	} {
+		req := world(tc.changes...)
+		stack, _, err := Desired(req)
+		if err != nil {
+			t.Fatal(tc.reason, err)
+		}
+		var got []string
+		for _, n := range BackendNeeds(req, stack) {
+			text := fmt.Sprintf("%s %d", n.Protocol, n.Port)
+			if n.CIDR.IsValid() {
+				text += " from " + n.CIDR.String()
+			}
+			got = append(got, text)
+		}
+		if strings.Join(got, ", ") != tc.want {
+			t.Errorf("%s: got %v, want %s", tc.reason, got, tc.want)
+		}
+	}
+}
+
+// rules reads "30000-30001 own", each from the shared group.
+func rules(texts ...string) []Rule {
+	var out []Rule
+	for _, text := range texts {
+		var r Rule
+		var by string
+		if _, err := fmt.Sscanf(text, "%d-%d %s", &r.From, &r.To, &by); err != nil {
+			panic(err)
+		}
+		r.Protocol, r.Group = "tcp", "sg-shared"
+		r.Description = map[string]string{"own": backendDescription("sg-shared"), "lbc": "elbv2.k8s.aws/targetGroupBinding=shared"}[by]
+		out = append(out, r)
+	}
+	return out
+}
+
+func needs(ports ...int32) []Need {
+	var out []Need
+	for _, p := range ports {
+		out = append(out, Need{Protocol: "tcp", Port: p})
+	}
+	return out
+}
+
+func every(first, count, step int32) []int32 {
+	var out []int32
+	for i := range count {
+		out = append(out, first+i*step)
+	}
+	return out
+}
+
+func TestBackendRules(t *testing.T) {
+	other := rules("30000-32767 own")
+	other[0].Group, other[0].Description = "sg-other", backendDescription("sg-other")
+	all := []Rule{{Protocol: "-1", From: -1, To: -1, Group: "sg-shared"}}
+	for _, tc := range []struct {
+		reason      string
+		needs       []Need
+		existing    []Rule
+		add, remove string
+	}{
+		{"nothing", nil, nil, "", ""},
+		{"exact ports", needs(30080, 30443), nil, "30080 30443", ""},
+		{"they are there", needs(30080, 30443), rules("30080-30080 own", "30443-30443 own"), "", ""},
+		{"one is not needed any more", needs(30080), rules("30080-30080 own", "30443-30443 own"), "", "30443"},
+		{"what the AWS Load Balancer Controller made is enough", needs(30080, 30443), rules("30080-30443 lbc"), "", ""},
+		{"and stays: it may serve an Ingress", nil, rules("30080-30443 lbc"), "", ""},
+		{"so does a rule of the user's", needs(30080), rules("0-65535 user"), "", ""},
+		{"all protocols", needs(30080), all, "", ""},
+		{"a rule from another group does not help", needs(30080), other, "30080", ""},
+		{"a range that was made when there was no room stays while a port in it is needed", needs(30080), rules("30000-30100 own"), "", ""},
+		{"and then it goes", nil, rules("30000-30100 own"), "", "30000-30100"},
+		{"a rule within another is needless", needs(30080), rules("30000-30100 own", "30080-30080 own"), "", "30080"},
+		{"of twins one stays", needs(30080), rules("30080-30080 own", "30080-30080 own"), "", ""},
+		{"one port too many: the nearest become a range", append(needs(every(30000, 20, 10)...), needs(30191)...), nil,
+			"30000 30010 30020 30030 30040 30050 30060 30070 30080 30090 30100 30110 30120 30130 30140 30150 30160 30170 30180 30190-30191", ""},
+	} {
+		add, remove := BackendRules(tc.needs, tc.existing, "sg-shared")
+		if got := ports(add); got != tc.add {
+			t.Errorf("%s: adds %s, want %s", tc.reason, got, tc.add)
+		}
+		if got := ports(remove); got != tc.remove {
+			t.Errorf("%s: removes %s, want %s", tc.reason, got, tc.remove)
+		}
+	}
+	if add, remove := BackendRules(needs(1), rules("2-2 own"), ""); add != nil || remove != nil {
+		t.Errorf("no shared group, and yet %v, %v", add, remove)
+	}
+}
+
+func ports(rules []Rule) string {
+	var out []string
+	for _, r := range rules {
+		text := fmt.Sprint(r.From)
+		if r.To != r.From {
+			text += fmt.Sprint("-", r.To)
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, " ")
+}
+
+// Whatever ports Services come and go with: all that is needed gets in, the
+// room that is there is not exceeded, and what is done stays done.
+func TestBackendRulesHold(t *testing.T) {
+	for seed := range uint64(30) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		foreign := rules("30500-30700 lbc", "31000-31000 user")
+		existing := slices.Clone(foreign)
+		wanted := map[Need]bool{}
+		for step := range 60 {
+			n := Need{Protocol: []string{"tcp", "udp"}[random.IntN(2)], Port: 30000 + random.Int32N(2768)}
+			if random.IntN(4) == 0 {
+				n.CIDR = []netip.Prefix{prefix("10.0.0.0/16"), prefix("0.0.0.0/0")}[random.IntN(2)]
+			}
+			wanted[n] = true
+			for gone := range wanted {
+				if random.IntN(30) == 0 {
+					delete(wanted, gone)
+				}
+			}
+			var list []Need
+			for n := range wanted {
+				list = append(list, n)
+			}
+
+			before := existing
+			add, remove := BackendRules(list, existing, "sg-shared")
+			existing = append(without(existing, remove), add...)
+
+			for _, w := range exactRules(list, "sg-shared") {
+				if !slices.ContainsFunc(existing, func(r Rule) bool { return covers(r, w) }) {
+					t.Fatalf("seed %d, step %d: %v does not get in", seed, step, w)
+				}
+				if slices.ContainsFunc(before, func(r Rule) bool { return covers(r, w) }) &&
+					!slices.ContainsFunc(append(without(before, remove), add...), func(r Rule) bool { return covers(r, w) }) {
+					t.Fatalf("seed %d, step %d: %v got in before", seed, step, w)
+				}
+			}
+			for _, protocol := range []string{"tcp", "udp"} {
+				own := filter(existing, func(r Rule) bool { return r.Protocol == protocol && r.Description == backendDescription("sg-shared") })
+				if len(own) > maxBackendRules {
+					t.Fatalf("seed %d, step %d: %d rules", seed, step, len(own))
+				}
+			}
+			if len(without(foreign, existing)) > 0 {
+				t.Fatalf("seed %d, step %d: a rule of others is gone", seed, step)
+			}
+			if add, remove := BackendRules(list, existing, "sg-shared"); len(add)+len(remove) > 0 {
+				t.Fatalf("seed %d, step %d: again %v, %v", seed, step, add, remove)
+			}
+		}
+	}
+}
+
+// The same ports in and out, whatever the pieces.
+func TestNormal(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 3))
+		var all []Rule
+		for range 1 + random.IntN(8) {
+			from := random.Int32N(20)
+			r := Rule{Protocol: []string{"tcp", "udp", "icmp"}[random.IntN(3)], From: from, To: from + random.Int32N(5)}
+			switch random.IntN(4) {
+			case 0:
+				r.PrefixList = "pl-1"
+			case 1:
+				r.Group = "sg-1"
+			default:
+				r.CIDR = netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(random.IntN(2)) << 7}), 1+random.IntN(2)).Masked()
+			}
+			all = append(all, r)
+		}
+		got := normal(all)
+		for port := range int32(30) {
+			for _, source := range []string{"0.0.0.1", "64.0.0.1", "128.0.0.1", "192.0.0.1", "pl-1", "sg-1"} {
+				for _, protocol := range []string{"tcp", "udp", "icmp"} {
+					if letsIn(all, protocol, port, source) != letsIn(got, protocol, port, source) {
+						t.Fatalf("seed %d: %s %d from %s: %v became %v", seed, protocol, port, source, all, got)
+					}
+				}
+			}
+		}
+		if again := normal(got); !slices.Equal(again, got) {
+			t.Fatalf("seed %d: %v is normal, and %v too", seed, got, again)
+		}
+	}
+}
+
+func letsIn(rules []Rule, protocol string, port int32, source string) bool {
+	host, _ := netip.ParseAddr(source)
+	return slices.ContainsFunc(rules, func(r Rule) bool {
+		return r.Protocol == protocol && r.From <= port && port <= r.To &&
+			(r.PrefixList+r.Group == source || r.CIDR.IsValid() && host.IsValid() && r.CIDR.Contains(host))
+	})
+}
+
+// 500 Services with four ports each ask for their rules together.
+func BenchmarkBackendRules(b *testing.B) {
+	needs := needs(every(30000, 2000, 1)...)
+	for b.Loop() {
+		BackendRules(needs, nil, "sg-shared")
+	}
+}
