@@ -34,6 +34,15 @@ var allowed = map[string][]string{
 	}, kubernetesTypes...),
 	"providers/cloud":       append([]string{module + "providers", module + "trafficpolicy", "k8s.io/cloud-provider"}, kubernetesTypes...),
 	"providers/fake":        append([]string{module + "providers", module + "trafficpolicy"}, kubernetesTypes...),
+	"providers/aws": append([]string{
+		module + "providers", module + "providers/aws/annotation", module + "providers/aws/plan", module + "trafficpolicy",
+		"github.com/aws/", "github.com/go-logr/logr",
+	}, kubernetesTypes...),
+	"providers/aws/annotation": append([]string{module + "providers"}, kubernetesTypes...),
+	"providers/aws/plan": append([]string{
+		module + "providers", module + "providers/aws/annotation", module + "trafficpolicy", "go4.org/netipx",
+	}, kubernetesTypes...),
+	"providers/aws/fakeaws": {"github.com/aws/"},
 	"providers/conformance": append([]string{module + "providers", module + "trafficpolicy"}, kubernetesTypes...),
 	"controller": append([]string{
 		module + "providers", module + "trafficpolicy", module + "announce", module + "api/v1beta1", "go.universe.tf/metallb/api/",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	cloudprovider "k8s.io/cloud-provider"
@@ -15,6 +16,7 @@ import (
 	"github.com/berth-lb/berth/cmd/internal/process"
 	"github.com/berth-lb/berth/controller"
 	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/providers/aws/annotation"
 	"github.com/berth-lb/berth/providers/cloud"
 	"github.com/berth-lb/berth/providers/fake"
 	"github.com/berth-lb/berth/providers/pool"
@@ -26,7 +28,11 @@ var makers = map[string]func(context.Context, manager.Manager, providers.Wake, *
 	"pool":  newPool,
 	"cloud": newCloud,
 	"fake":  newFake,
+	"aws":   newAWS,
 }
+
+// claims are how Services ask for a backend that have no class.
+var claims = map[string]func(*corev1.Service) bool{"aws": annotation.Wants}
 
 func newBackends(ctx context.Context, mgr manager.Manager, wake providers.Wake, o *options) (controller.Backends, error) {
 	var all []controller.Backend
@@ -35,7 +41,7 @@ func newBackends(ctx context.Context, mgr manager.Manager, wake providers.Wake, 
 		if err != nil {
 			return controller.Backends{}, fmt.Errorf("setting up backend %s: %w", name, err)
 		}
-		all = append(all, controller.Backend{Name: name, Class: o.class(name), Provider: p})
+		all = append(all, controller.Backend{Name: name, Class: o.class(name), Claims: claims[name], Provider: p})
 	}
 	backends, err := controller.NewBackends(o.namespace, o.defaultBackend, all...)
 	if err != nil {
@@ -79,6 +85,8 @@ func newFake(_ context.Context, _ manager.Manager, wake providers.Wake, _ *optio
 // cacheByObject is what the parts of the process want cached, and how.
 func cacheByObject(o *options) map[client.Object]cache.ByObject {
 	all := controller.CacheByObject()
-	maps.Copy(all, pool.CacheByObject(o.namespace))
+	if slices.Contains(o.backends, "pool") {
+		maps.Copy(all, pool.CacheByObject(o.namespace))
+	}
 	return all
 }

@@ -21,8 +21,9 @@ func command() *cobra.Command {
 		Use:   "berth-controller",
 		Short: "Gives Kubernetes Services of type LoadBalancer an address that works",
 		Long: `berth-controller watches the Services of a cluster and has a backend give each
-one of type LoadBalancer its address: from an IPAddressPool (backend "pool"), or
-from a cloud (backends "cloud" and "fake"). What a Service got, or why it got
+one of type LoadBalancer its address: from an IPAddressPool (backend "pool"), from
+AWS (backend "aws", Network Load Balancers), or from another cloud (backends
+"cloud" and "fake"). What a Service got, or why it got
 nothing, is in its status.
 
 Any number may run at once; one leads and the others stand by.`,
@@ -30,10 +31,16 @@ Any number may run at once; one leads and the others stand by.`,
   berth-controller --backends pool --default-backend pool
 
   # In place of MetalLB, in its namespace and for its class
-  berth-controller --namespace metallb-system --load-balancer-class pool=metallb.io/metallb`,
+  berth-controller --namespace metallb-system --load-balancer-class pool=metallb.io/metallb
+
+  # EKS: what would change if it took over from the AWS Load Balancer Controller
+  berth-controller --backends aws --default-backend aws --aws-cluster-name prod --dry-run`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.validate(); err != nil {
 				return process.Usage(err)
+			}
+			if o.dryRun {
+				return dryRun(cmd.Context(), o, cmd.OutOrStdout())
 			}
 			return run(cmd.Context(), o)
 		},

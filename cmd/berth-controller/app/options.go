@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-lb/berth/cmd/internal/process"
+	"github.com/berth-lb/berth/providers/aws/annotation"
 )
 
 // options are the flags.
@@ -25,6 +26,8 @@ type options struct {
 	clusterName   string
 	cloudProvider string
 	cloudConfig   string
+	aws           awsOptions
+	dryRun        bool
 
 	leaderElect   bool
 	leaseDuration time.Duration
@@ -41,6 +44,7 @@ var classOf = map[string]string{
 	"pool":  "berth-lb.dev/pool",
 	"cloud": "berth-lb.dev/cloud",
 	"fake":  "berth-lb.dev/fake",
+	"aws":   annotation.LoadBalancerClass,
 }
 
 func defaults() *options {
@@ -49,6 +53,7 @@ func defaults() *options {
 		backends:      []string{"pool"},
 		concurrency:   16,
 		clusterName:   "kubernetes",
+		aws:           defaultsForAWS(),
 		leaderElect:   true,
 		leaseDuration: 15 * time.Second,
 		renewDeadline: 10 * time.Second,
@@ -70,6 +75,9 @@ func (o *options) addTo(f *pflag.FlagSet) {
 	f.StringVar(&o.clusterName, "cluster-name", o.clusterName, "name of the cluster, for the backend cloud")
 	f.StringVar(&o.cloudProvider, "cloud-provider", o.cloudProvider, "cloud of the backend cloud; it has to be built in")
 	f.StringVar(&o.cloudConfig, "cloud-config", o.cloudConfig, "path of the cloud's configuration file")
+
+	o.aws.addTo(f)
+	f.BoolVar(&o.dryRun, "dry-run", false, "print for each Service what the backend aws would change, change nothing, and end")
 
 	f.BoolVar(&o.leaderElect, "leader-elect", o.leaderElect, "run only while leading, so that several may be started")
 	f.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", o.leaseDuration, "how long a leader that has vanished is waited for")
@@ -107,6 +115,13 @@ func (o *options) validate() error {
 	}
 	if slices.Contains(o.backends, "cloud") && o.cloudProvider == "" {
 		return fmt.Errorf("--cloud-provider is empty; the backend cloud needs to know which")
+	}
+	if slices.Contains(o.backends, "aws") {
+		if err := o.aws.validate(); err != nil {
+			return err
+		}
+	} else if o.dryRun {
+		return fmt.Errorf("--dry-run needs the backend aws, which is not among --backends (%s)", strings.Join(o.backends, ", "))
 	}
 	if o.concurrency < 1 {
 		return fmt.Errorf("--concurrency: %d; allowed are 1 and more", o.concurrency)

@@ -1,0 +1,467 @@
+package aws
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/providers/aws/plan"
+)
+
+// The security group that is attached to all load balancers of the cluster, as
+// the AWS Load Balancer Controller has it.
+const (
+	tagClusterResource = "elbv2.k8s.aws/resource"
+	backendResource    = "backend-sg"
+	backendDescription = "[k8s] Shared Backend SecurityGroup for LoadBalancer"
+)
+
+// maxOwnedRules is how many rules a call takes.
+const maxOwnedRules = 50
+
+// backend keeps the security groups of nodes open to load balancers. There are
+// few of them, which all Services share: who needs something waits for the round
+// that opens it, and a round does so for all who wait.
+type backend struct {
+	calls    Clients
+	topology *topology
+	cluster  plan.Cluster
+	vpc      string
+	managed  bool
+	// dry has nothing be made.
+	dry bool
+	log logr.Logger
+
+	// shared is the ID of the cluster's group, made if it is not there.
+	shared cached[string]
+	rounds batch[struct{}]
+	// turn is taken by the round that is at work.
+	turn chan struct{}
+
+	mu    sync.Mutex
+	needs map[string][]plan.Need
+	// sure are the stacks whose needs were decided with what exists in view: only
+	// when all are, a rule that nobody needs is one that nobody needs.
+	sure     map[string]bool
+	complete bool
+	// rules are those of the groups of nodes, as of when they were looked at.
+	rules map[string]groupRules
+	// dirty are the groups in which the last round failed.
+	dirty map[string]bool
+	told  map[string]bool
+}
+
+type groupRules struct {
+	at    time.Time
+	rules []plan.Rule
+}
+
+func newBackend(o Options, t *topology) *backend {
+	b := &backend{
+		calls:    o.Clients,
+		topology: t,
+		cluster:  o.Cluster,
+		vpc:      o.VPC,
+		managed:  !o.LeaveNodeGroups,
+		dry:      o.DryRun,
+		log:      o.Log,
+		turn:     make(chan struct{}, 1),
+		needs:    map[string][]plan.Need{},
+		sure:     map[string]bool{},
+		rules:    map[string]groupRules{},
+		dirty:    map[string]bool{},
+		told:     map[string]bool{},
+	}
+	b.shared.load = b.create
+	b.rounds = batch[struct{}]{size: ec2Batch, fetch: b.round}
+	return b
+}
+
+// find returns the cluster's group among all, empty if it is not there.
+func (b *backend) find(all securityGroups) string {
+	var ids []string
+	for id, g := range all {
+		if g.Tags[plan.TagCluster] == b.cluster.Name && g.Tags[tagClusterResource] == backendResource {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return ""
+	}
+	return slices.Min(ids)
+}
+
+// group returns the cluster's group, which is made if it is not there; empty
+// where the groups of nodes are left alone.
+func (b *backend) group(ctx context.Context, all securityGroups) (string, error) {
+	if !b.managed {
+		return "", nil
+	}
+	if id := b.find(all); id != "" {
+		return id, nil
+	}
+	if b.dry {
+		return newBackendGroup, nil
+	}
+	return b.shared.get(ctx, topologyAge)
+}
+
+// newBackendGroup stands for the cluster's group in a dry run, where that would
+// be made.
+const newBackendGroup = "sg-new-shared-group"
+
+func (b *backend) create(ctx context.Context) (string, error) {
+	tags := with(b.cluster.Tags, map[string]string{plan.TagCluster: b.cluster.Name, tagClusterResource: backendResource})
+	name := b.name()
+	out, err := b.calls.NetworkChange.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
+		GroupName:         &name,
+		Description:       new(backendDescription),
+		VpcId:             &b.vpc,
+		TagSpecifications: []ec2types.TagSpecification{{ResourceType: ec2types.ResourceTypeSecurityGroup, Tags: ec2Tags(tags)}},
+	})
+	if err != nil && codeOf(err) != "InvalidGroup.Duplicate" {
+		return "", explain("create the shared security group "+name, err)
+	}
+	b.topology.groups.forget()
+	if err == nil {
+		return sdk.ToString(out.GroupId), nil
+	}
+	all, err := b.topology.groups.get(ctx, topologyAge)
+	if err != nil {
+		return "", err
+	}
+	if id := b.find(all.byID); id != "" {
+		return id, nil
+	}
+	return "", refusal(providers.ReasonBackendError, afterDenial,
+		"security group %s of VPC %s has the name that the shared group of the cluster needs, and not its tags %s=%s and %s=%s: delete it, or tag it so",
+		name, b.vpc, plan.TagCluster, b.cluster.Name, tagClusterResource, backendResource)
+}
+
+func (b *backend) name() string {
+	sum := sha256.Sum256([]byte(b.cluster.Name))
+	plain := strings.Map(func(r rune) rune {
+		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", r) {
+			return r
+		}
+		return -1
+	}, b.cluster.Name)
+	return fmt.Sprintf("k8s-traffic-%.200s-%.10s", plain, hex.EncodeToString(sum[:]))
+}
+
+// remember notes what a stack needs that nothing has to be opened for, as was
+// decided without looking at what exists.
+func (b *backend) remember(stack string, req plan.Request) {
+	wanted, _, err := plan.Desired(req)
+	if err != nil || !b.managed {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.sure[stack] {
+		b.needs[stack] = plan.BackendNeeds(req, wanted)
+	}
+}
+
+// note takes down what a stack needs for sure.
+func (b *backend) note(stack string, req plan.Request, desired plan.Stack) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.needs[stack], b.sure[stack] = plan.BackendNeeds(req, desired), true
+}
+
+// open has all groups of nodes let in what a stack needs.
+func (b *backend) open(ctx context.Context, stack string, req plan.Request, desired plan.Stack) error {
+	if !b.managed {
+		return nil
+	}
+	b.note(stack, req, desired)
+	groups, err := b.nodeGroups(ctx, req.Nodes)
+	if err != nil {
+		return err
+	}
+	var closed []string
+	for _, id := range groups {
+		if !b.isOpen(id, stack, req.Cloud.BackendGroup) {
+			closed = append(closed, id)
+		}
+	}
+	_, err = b.rounds.get(ctx, closed...)
+	return err
+}
+
+// forget closes what only this stack needed.
+func (b *backend) forget(ctx context.Context, stack string) error {
+	b.mu.Lock()
+	delete(b.needs, stack)
+	delete(b.sure, stack)
+	b.mu.Unlock()
+	return b.tidy(ctx)
+}
+
+// tidy brings all groups in line with what is needed that have a rule of ours,
+// or are known to need one.
+func (b *backend) tidy(ctx context.Context) error {
+	if !b.managed {
+		return nil
+	}
+	all, err := b.topology.groups.get(ctx, topologyAge)
+	if err != nil {
+		return err
+	}
+	shared := b.find(all.byID)
+	b.mu.Lock()
+	groups := maps.Clone(b.rules)
+	b.mu.Unlock()
+	for id, g := range all.byID {
+		if _, ours := plan.BackendRules(nil, g.Ingress, shared); len(ours) > 0 {
+			groups[id] = groupRules{}
+		}
+	}
+	_, err = b.rounds.get(ctx, sortedKeys(groups)...)
+	return err
+}
+
+// isOpen says whether a group is known to let in what a stack needs, and nothing
+// was left to do there.
+func (b *backend) isOpen(group, stack, shared string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known, ok := b.rules[group]
+	add, _ := plan.BackendRules(b.needs[stack], known.rules, shared)
+	return ok && !b.dirty[group] && time.Since(known.at) < topologyAge && len(add) == 0
+}
+
+// round brings groups of nodes in line with what all stacks need.
+func (b *backend) round(ctx context.Context, groups []string) (map[string]struct{}, error) {
+	select {
+	case b.turn <- struct{}{}:
+		defer func() { <-b.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	done := map[string]struct{}{}
+	for _, id := range groups {
+		err := b.bring(ctx, id)
+		if codeOf(err) == "InvalidPermission.Duplicate" || isNotFound(err) {
+			b.topology.groups.forget()
+			err = b.bring(ctx, id)
+		}
+		b.mu.Lock()
+		b.dirty[id] = err != nil
+		b.mu.Unlock()
+		if err != nil {
+			return nil, explain("change the rules of the nodes' security group "+id, err)
+		}
+		done[id] = struct{}{}
+	}
+	return done, nil
+}
+
+// bring opens one group, and closes what is not needed.
+func (b *backend) bring(ctx context.Context, id string) error {
+	all, err := b.topology.groups.get(ctx, topologyAge)
+	if err != nil {
+		return err
+	}
+	shared := b.find(all.byID)
+	if shared == "" && b.needed() {
+		if shared, err = b.group(ctx, all.byID); err != nil {
+			return err
+		}
+	}
+	if _, there := all.byID[id]; !there {
+		b.lose(id)
+		return nil
+	}
+	add, remove := b.decide(id, shared, all)
+	for rules := range slices.Chunk(add, maxOwnedRules) {
+		_, err := b.calls.NetworkChange.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &id, IpPermissions: permissionsTo(rules)})
+		if err != nil {
+			return err
+		}
+		b.changed(id, func(has []plan.Rule) []plan.Rule { return append(slices.Clone(has), rules...) })
+	}
+	for rules := range slices.Chunk(remove, maxOwnedRules) {
+		_, err := b.calls.NetworkChange.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{GroupId: &id, IpPermissions: permissionsTo(rules)})
+		if err != nil {
+			return err
+		}
+		b.changed(id, func(has []plan.Rule) []plan.Rule {
+			return slices.DeleteFunc(slices.Clone(has), func(r plan.Rule) bool { return slices.Contains(rules, r) })
+		})
+	}
+	return nil
+}
+
+func (b *backend) needed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, needs := range b.needs {
+		if len(needs) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// lose forgets a group that is gone: the nodes that had it are, too.
+func (b *backend) lose(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.rules, id)
+	delete(b.dirty, id)
+}
+
+// decide says what is to change in a group of nodes.
+func (b *backend) decide(id, shared string, all vpcGroups) (add, remove []plan.Rule) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known, ok := b.rules[id]
+	if !ok || known.at.Before(all.at) {
+		known = groupRules{at: all.at, rules: all.byID[id].Ingress}
+		b.rules[id] = known
+	}
+	var needs []plan.Need
+	for _, stack := range slices.Sorted(maps.Keys(b.needs)) {
+		needs = append(needs, b.needs[stack]...)
+	}
+	add, remove = plan.BackendRules(needs, known.rules, shared)
+	if !b.complete {
+		remove = slices.DeleteFunc(remove, func(r plan.Rule) bool {
+			return !slices.ContainsFunc(add, func(a plan.Rule) bool { return contains(a, r) })
+		})
+	}
+	return add, remove
+}
+
+// plan returns what open would change.
+func (b *backend) plan(ctx context.Context, stack string, req plan.Request, desired plan.Stack) ([]plan.Change, error) {
+	if !b.managed {
+		return nil, nil
+	}
+	b.note(stack, req, desired)
+	groups, err := b.nodeGroups(ctx, req.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	all, err := b.topology.groups.get(ctx, topologyAge)
+	if err != nil {
+		return nil, err
+	}
+	var changes []plan.Change
+	for _, id := range groups {
+		if add, _ := b.decide(id, req.Cloud.BackendGroup, all); len(add) > 0 {
+			changes = append(changes, plan.AuthorizeIngress{Group: id, Rules: add})
+		}
+	}
+	return changes, nil
+}
+
+// refresh takes over what a later look at the groups of nodes saw.
+func (b *backend) refresh(all vpcGroups) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, known := range b.rules {
+		if known.at.Before(all.at) {
+			b.rules[id] = groupRules{at: all.at, rules: all.byID[id].Ingress}
+		}
+	}
+}
+
+// contains says whether a lets in what b does, from the same source.
+func contains(a, b plan.Rule) bool {
+	return a.Protocol == b.Protocol && a.From <= b.From && b.To <= a.To && a.CIDR == b.CIDR && a.Group == b.Group && a.PrefixList == b.PrefixList
+}
+
+func (b *backend) changed(id string, change func([]plan.Rule) []plan.Rule) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rules[id] = groupRules{at: time.Now(), rules: change(b.rules[id].rules)}
+}
+
+// surveyed is called when all stacks that exist were looked at: needs of others
+// are forgotten, and from now on rules may go.
+func (b *backend) surveyed(exist []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.complete = !slices.ContainsFunc(exist, func(stack string) bool { return !b.sure[stack] })
+}
+
+// nodeGroups returns the groups to open for nodes, sorted: one of each.
+func (b *backend) nodeGroups(ctx context.Context, nodes []*corev1.Node) ([]string, error) {
+	instances := instancesOf(nodes)
+	byInstance, err := b.topology.nodeGroups(ctx, instances)
+	if err != nil {
+		return nil, err
+	}
+	all, err := b.topology.groups.get(ctx, topologyAge)
+	if err != nil {
+		return nil, err
+	}
+	chosen := map[string]bool{}
+	for _, id := range slices.Sorted(maps.Keys(byInstance)) {
+		if group := b.choose(byInstance[id], all.byID); group != "" {
+			chosen[group] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(chosen)), nil
+}
+
+// instancesOf returns the IDs of instances, sorted; other nodes are left out.
+func instancesOf(nodes []*corev1.Node) []string {
+	var ids []string
+	for _, n := range nodes {
+		id := n.Spec.ProviderID[strings.LastIndexByte(n.Spec.ProviderID, '/')+1:]
+		if strings.HasPrefix(n.Spec.ProviderID, "aws://") && strings.HasPrefix(id, "i-") {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// choose returns the one of a node's groups that is opened: of several, that
+// with the cluster's tag, and of several of those the first.
+func (b *backend) choose(ids []string, all securityGroups) string {
+	tag := "kubernetes.io/cluster/" + b.cluster.Name
+	tagged := slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		_, has := all[id].Tags[tag]
+		return !has
+	})
+	candidates := ids
+	if len(tagged) > 0 {
+		candidates = tagged
+	}
+	if len(candidates) > 1 {
+		b.tell(candidates, len(tagged) > 0, tag)
+	}
+	return cmp.Or(append(candidates, "")...)
+}
+
+// tell says once that a choice was made.
+func (b *backend) tell(candidates []string, tagged bool, tag string) {
+	key := strings.Join(candidates, " ")
+	b.mu.Lock()
+	told := b.told[key]
+	b.told[key] = true
+	b.mu.Unlock()
+	if !told {
+		b.log.Info("nodes have several security groups that may be opened to load balancers: the first is taken; tag one alone to choose another",
+			"groups", candidates, "tag", tag, "tagged", tagged)
+	}
+}

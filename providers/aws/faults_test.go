@@ -1,0 +1,214 @@
+package aws
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/berth-lb/berth/providers/aws/annotation"
+	"github.com/berth-lb/berth/providers/aws/fakeaws"
+)
+
+// stage is a piece of a Service's life that ends with everything settled.
+type stage struct {
+	name string
+	live func(*site)
+}
+
+// stages is a life of a Service with much of what there is, each piece of which
+// makes calls of other kinds.
+var stages = []stage{
+	{"create", func(s *site) {
+		s.cloud.AddCertificate("arn:aws:acm:eu-west-1:123456789012:certificate/a")
+		s.service("web", func(svc *corev1.Service) {
+			svc.Annotations[annotation.KeyTargetGroupAttributes] = "deregistration_delay.timeout_seconds=5"
+			svc.Annotations[annotation.KeyAttributes] = "load_balancing.cross_zone.enabled=true"
+		})
+		s.settle("default/web")
+	}},
+	{"update", func(s *site) {
+		s.change("default/web", func(svc *corev1.Service) {
+			svc.Spec.Ports[0].NodePort = 30090
+			svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Name: "dns", Protocol: corev1.ProtocolUDP, Port: 53, NodePort: 30053})
+			svc.Spec.LoadBalancerSourceRanges = []string{"192.0.2.0/24"}
+			svc.Annotations[annotation.KeyHealthInterval] = "20"
+			svc.Annotations[annotation.KeyTags] = "team=red"
+		})
+		s.eks.Nodes = s.eks.Nodes[1:]
+		s.settle("default/web")
+	}},
+	{"replace", func(s *site) {
+		s.change("default/web", func(svc *corev1.Service) {
+			svc.Annotations[annotation.KeyTargetType] = "ip"
+			svc.Annotations[annotation.KeyScheme] = "internet-facing"
+			for i := range svc.Spec.Ports {
+				svc.Spec.Ports[i].TargetPort = intstr.FromInt32(8080)
+			}
+		})
+		s.settle("default/web")
+	}},
+	{"roll", func(s *site) {
+		s.pods["web"] = []string{"10.0.96.201"}
+		s.settle("default/web")
+	}},
+	{"delete", func(s *site) {
+		if err := s.release("default/web"); err != nil {
+			s.t.Errorf("release: %v", err)
+		}
+		s.settle()
+	}},
+}
+
+// after are the states that there are after each stage when nothing goes wrong,
+// and how many calls each stage makes.
+func lifeOf(t *testing.T) (after []string, calls []int) {
+	inBubble(t, awsLike(), func(s *site) {
+		for _, stage := range stages {
+			s.cloud.Reset()
+			stage.live(s)
+			after = append(after, s.cloud.Dump())
+			calls = append(calls, len(s.cloud.Calls()))
+		}
+	})
+	return after, calls
+}
+
+// apart is how many calls are between two faults of a kind that the SDK retries
+// by itself: several fit into one life.
+const apart = 7
+
+// Whatever goes wrong with any call, everything ends as if it had not.
+func TestFaults(t *testing.T) {
+	want, calls := lifeOf(t)
+	for _, tc := range []struct {
+		fault   fakeaws.Fault
+		retried bool
+	}{
+		{fakeaws.Fault{Kind: fakeaws.Err500}, true},
+		{fakeaws.Fault{Kind: fakeaws.Timeout}, true},
+		{fakeaws.Fault{Kind: fakeaws.Throttle}, true},
+		{fakeaws.Fault{Kind: fakeaws.LostAnswer}, false},
+		{fakeaws.Fault{Kind: fakeaws.Refuse, Code: "InternalFailure", Message: "no retry helps", Status: 400}, false},
+	} {
+		for i, stage := range stages {
+			t.Run(fmt.Sprintf("%s/%s", stage.name, tc.fault.Kind), func(t *testing.T) {
+				t.Parallel()
+				last := calls[i]
+				if tc.retried {
+					last = apart
+				}
+				for n := 1; n <= last; n++ {
+					if faulty(t, i, faultsAt(tc.fault, n, calls[i], tc.retried), want[i]) {
+						t.Errorf("with the fault at call %d", n)
+						return
+					}
+				}
+			})
+		}
+	}
+}
+
+// faultsAt is one at the nth call and, if it is retried, more of it later on.
+func faultsAt(f fakeaws.Fault, n, calls int, retried bool) []fakeaws.Fault {
+	f.Nth = n
+	all := []fakeaws.Fault{f}
+	for retried && f.Nth+apart <= calls {
+		f.Nth += apart
+		all = append(all, f)
+	}
+	return all
+}
+
+// faulty lives until the end of one stage, in which there are faults, and says
+// whether they show.
+func faulty(t *testing.T, at int, faults []fakeaws.Fault, want string) (failed bool) {
+	inBubble(t, awsLike(), func(s *site) {
+		for i, stage := range stages[:at+1] {
+			if i == at {
+				s.cloud.Reset()
+				s.cloud.Inject(faults...)
+			}
+			stage.live(s)
+		}
+		failed = s.differs(stages[at].name, want)
+	})
+	return failed
+}
+
+func short(c fakeaws.Call) string {
+	text := c.Time.Format(time.TimeOnly) + " " + c.String()
+	return text[:min(len(text), 200)]
+}
+
+// difference lists the lines that only one has.
+func difference(want, got string) string {
+	var b strings.Builder
+	in := func(text string) map[string]int {
+		lines := map[string]int{}
+		for line := range strings.Lines(text) {
+			lines[line]++
+		}
+		return lines
+	}
+	w, g := in(want), in(got)
+	for _, line := range sortedKeys(w) {
+		if w[line] > g[line] {
+			b.WriteString("- " + line)
+		}
+	}
+	for _, line := range sortedKeys(g) {
+		if g[line] > w[line] {
+			b.WriteString("+ " + line)
+		}
+	}
+	return b.String()
+}
+
+// A process that ends with any call, the answer to which it does not see, is
+// continued by the next one.
+func TestKilled(t *testing.T) {
+	want, calls := lifeOf(t)
+	for i, stage := range stages {
+		t.Run(stage.name, func(t *testing.T) {
+			t.Parallel()
+			for n := 1; n <= calls[i]; n++ {
+				if killed(t, i, n, want[i]) {
+					t.Errorf("killed by call %d", n)
+					return
+				}
+			}
+		})
+	}
+}
+
+func killed(t *testing.T, at, n int, want string) (failed bool) {
+	inBubble(t, awsLike(), func(s *site) {
+		for i, stage := range stages[:at+1] {
+			if i == at {
+				s.fatal = n
+				s.start()
+				s.cloud.Reset()
+			}
+			stage.live(s)
+		}
+		failed = s.differs(stages[at].name, want)
+	})
+	return failed
+}
+
+// differs reports how what there is differs from what there should be.
+func (s *site) differs(stage, want string) bool {
+	got := s.cloud.Dump()
+	if got == want {
+		return false
+	}
+	s.t.Errorf("after %s:\n%s", stage, difference(want, got))
+	for _, c := range s.cloud.Calls() {
+		s.t.Log(short(c))
+	}
+	return true
+}

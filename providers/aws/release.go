@@ -1,0 +1,75 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/providers/aws/plan"
+)
+
+// release deletes all that a stack has.
+func (p *Provider) release(ctx context.Context, stack string) error {
+	if err := p.inventory.wait(ctx, ever); err != nil {
+		return err
+	}
+	var err error
+	for range rounds {
+		if err = p.releaseOnce(ctx, stack); !errors.Is(err, errStale) {
+			break
+		}
+		p.memory.update(stack, func(r *record) { r.stack = nil })
+	}
+	if err != nil {
+		return explain("delete what "+stack+" has", err)
+	}
+	p.memory.drop(stack)
+	p.looks.drop(stack)
+	return p.backend.forget(ctx, stack)
+}
+
+// releaseOnce is the four steps with nothing that is wanted.
+func (p *Provider) releaseOnce(ctx context.Context, stack string) error {
+	observed, err := p.observed(ctx, stack)
+	if err != nil {
+		return err
+	}
+	if err := p.observer.protection(ctx, &observed); err != nil {
+		return err
+	}
+	if err := plan.Deletable(observed); err != nil {
+		return err
+	}
+	e := p.execution(stack, observed, plan.Stack{})
+	err = e.run(ctx, plan.Diff(observed, plan.Stack{}))
+	after := e.after()
+	p.memory.update(stack, func(r *record) {
+		r.version++
+		r.hash = ""
+		if r.stack = nil; err == nil {
+			r.stack = &after
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if len(e.held) > 0 {
+		return fmt.Errorf("%s: AWS still uses it: %w", e.held[0], providers.ErrPending)
+	}
+	return nil
+}
+
+// observed is what AWS holds, from memory where that is known. Protection is
+// always looked at anew.
+func (p *Provider) observed(ctx context.Context, stack string) (plan.Stack, error) {
+	r, _ := p.memory.get(stack)
+	if r.stack == nil {
+		return p.observer.stack(ctx, stack)
+	}
+	s := copyOf(*r.stack)
+	for i := range s.LoadBalancers {
+		s.LoadBalancers[i].Attributes = nil
+	}
+	return s, nil
+}
