@@ -265,9 +265,17 @@ func (e *foreignError) Unwrap() error { return e.Refusal }
 func (e *execution) verify(ctx context.Context) error {
 	arns := e.unverified
 	e.unverified = nil
-	if len(arns) == 0 {
-		return nil
+	if err := e.take(ctx, arns); err != nil {
+		return err
 	}
+	if e.found {
+		return errStale // what it has besides its name is not known
+	}
+	return nil
+}
+
+// take puts what is ours by its tags into the inventory.
+func (e *execution) take(ctx context.Context, arns []string) error {
 	tags, err := e.observer.tags.get(ctx, arns...)
 	if err != nil {
 		return explain("describe the tags of what was made for "+e.stack, err)
@@ -277,9 +285,6 @@ func (e *execution) verify(ctx context.Context) error {
 			return err
 		}
 		e.inventory.add(e.stack, arn)
-	}
-	if e.found {
-		return errStale // what it has besides its name is not known
 	}
 	return nil
 }

@@ -233,10 +233,9 @@ func (e *execution) findTargetGroup(ctx context.Context, name string) error {
 		return err
 	}
 	for _, g := range out.TargetGroups {
-		e.unverified = append(e.unverified, sdk.ToString(g.TargetGroupArn))
-	}
-	if err := e.verify(ctx); err != nil {
-		return err
+		if err := e.take(ctx, list(sdk.ToString(g.TargetGroupArn))); err != nil {
+			return err
+		}
 	}
 	return errStale
 }
@@ -570,10 +569,9 @@ func (e *execution) findLoadBalancer(ctx context.Context, name string) error {
 		return err
 	}
 	for _, lb := range out.LoadBalancers {
-		e.unverified = append(e.unverified, sdk.ToString(lb.LoadBalancerArn))
-	}
-	if err := e.verify(ctx); err != nil {
-		return err
+		if err := e.take(ctx, list(sdk.ToString(lb.LoadBalancerArn))); err != nil {
+			return err
+		}
 	}
 	return errStale
 }
