@@ -128,7 +128,7 @@ func (p *Provider) upToDate(a *ask) bool {
 // listing does too.
 func (p *Provider) shows(a *ask) bool {
 	ingress := a.Service.Status.LoadBalancer.Ingress
-	return len(ingress) > 0 && ingress[0].Hostname != "" && len(p.inventory.of(a.stack).of(aLoadBalancer)) > 0
+	return len(ingress) > 0 && ingress[0].Hostname != "" && p.lists(a.stack)
 }
 
 // observe returns what AWS holds, from memory where that is known.

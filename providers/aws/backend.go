@@ -33,6 +33,10 @@ const (
 // maxOwnedRules is how many rules a call takes.
 const maxOwnedRules = 50
 
+// unhurried is the time between rounds for load balancers that AWS sets up, which
+// takes a few times as long: where many are made, few rounds serve them all.
+const unhurried = 40 * time.Second
+
 // backend keeps the security groups of nodes open to load balancers. There are
 // few of them, which all Services share: who needs something waits for the round
 // that opens it, and a round does so for all who wait.
@@ -51,13 +55,18 @@ type backend struct {
 	rounds batch[struct{}]
 	// turn is taken by the round that is at work.
 	turn chan struct{}
+	// soon has groups be brought in line that nobody waits for.
+	soon *agenda[string]
+	// exist lists the stacks that there are.
+	exist func() []string
 
 	mu    sync.Mutex
 	needs map[string][]plan.Need
 	// sure are the stacks whose needs were decided with what exists in view: only
 	// when all are, a rule that nobody needs is one that nobody needs.
-	sure     map[string]bool
-	complete bool
+	sure map[string]bool
+	// next is when the next round comes that nobody waits for, by group.
+	next map[string]time.Time
 	// rules are those of the groups of nodes, as of when they were looked at.
 	rules map[string]groupRules
 	// dirty are the groups in which the last round failed.
@@ -70,7 +79,7 @@ type groupRules struct {
 	rules []plan.Rule
 }
 
-func newBackend(o Options, t *topology) *backend {
+func newBackend(o Options, t *topology, exist func() []string) *backend {
 	b := &backend{
 		calls:    o.Clients,
 		topology: t,
@@ -80,6 +89,9 @@ func newBackend(o Options, t *topology) *backend {
 		dry:      o.DryRun,
 		log:      o.Log,
 		turn:     make(chan struct{}, 1),
+		soon:     newAgenda[string](),
+		exist:    exist,
+		next:     map[string]time.Time{},
 		needs:    map[string][]plan.Need{},
 		sure:     map[string]bool{},
 		rules:    map[string]groupRules{},
@@ -189,19 +201,63 @@ func (b *backend) open(ctx context.Context, stack string, req plan.Request, desi
 	if !b.managed {
 		return nil
 	}
-	b.note(stack, req, desired)
-	groups, err := b.nodeGroups(ctx, req.Nodes)
+	closed, err := b.closed(ctx, stack, req, desired)
 	if err != nil {
 		return err
 	}
-	var closed []string
+	_, err = b.rounds.get(ctx, closed...)
+	return err
+}
+
+// openSoon is open without waiting, for what takes no traffic yet. It says
+// whether all is open.
+func (b *backend) openSoon(ctx context.Context, stack string, req plan.Request, desired plan.Stack) (bool, error) {
+	if !b.managed {
+		return true, nil
+	}
+	closed, err := b.closed(ctx, stack, req, desired)
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range closed {
+		if b.next[id].Before(now) {
+			b.next[id] = now
+		}
+		b.soon.by(id, b.next[id])
+	}
+	return err == nil && len(closed) == 0, err
+}
+
+// run makes the rounds that nobody waits for. One that fails is made again for
+// the first who does wait.
+func (b *backend) run(ctx context.Context) {
+	for due := b.soon.next(ctx); due != nil; due = b.soon.next(ctx) {
+		b.mu.Lock()
+		for _, id := range due {
+			b.next[id] = time.Now().Add(unhurried)
+		}
+		b.mu.Unlock()
+		if _, err := b.rounds.get(ctx, due...); err != nil && ctx.Err() == nil {
+			b.log.Error(err, "letting load balancers into security groups of nodes ahead of time")
+		}
+	}
+}
+
+// closed takes down what a stack needs, and returns the groups of nodes that are
+// not known to let that in.
+func (b *backend) closed(ctx context.Context, stack string, req plan.Request, desired plan.Stack) (closed []string, err error) {
+	b.note(stack, req, desired)
+	groups, err := b.nodeGroups(ctx, req.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	all, err := b.topology.groups.get(ctx, topologyAge)
 	for _, id := range groups {
-		if !b.isOpen(id, stack, req.Cloud.BackendGroup) {
+		if !b.isOpen(id, stack, req.Cloud.BackendGroup, all) {
 			closed = append(closed, id)
 		}
 	}
-	_, err = b.rounds.get(ctx, closed...)
-	return err
+	return closed, err
 }
 
 // forget closes what only this stack needed.
@@ -228,7 +284,7 @@ func (b *backend) tidy(ctx context.Context) error {
 	groups := maps.Clone(b.rules)
 	b.mu.Unlock()
 	for id, g := range all.byID {
-		if _, ours := plan.BackendRules(nil, g.Ingress, shared); len(ours) > 0 {
+		if _, ours := plan.BackendRules(nil, true, g.Ingress, shared); len(ours) > 0 {
 			groups[id] = groupRules{}
 		}
 	}
@@ -238,12 +294,12 @@ func (b *backend) tidy(ctx context.Context) error {
 
 // isOpen says whether a group is known to let in what a stack needs, and nothing
 // was left to do there.
-func (b *backend) isOpen(group, stack, shared string) bool {
+func (b *backend) isOpen(group, stack, shared string, all vpcGroups) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	known, ok := b.rules[group]
-	add, _ := plan.BackendRules(b.needs[stack], known.rules, shared)
-	return ok && !b.dirty[group] && time.Since(known.at) < topologyAge && len(add) == 0
+	known := b.known(group, all)
+	add, _ := plan.BackendRules(b.needs[stack], true, known.rules, shared)
+	return !b.dirty[group] && time.Since(known.at) < topologyAge && len(add) == 0
 }
 
 // round brings groups of nodes in line with what all stacks need.
@@ -289,6 +345,25 @@ func (b *backend) bring(ctx context.Context, id string) error {
 		return nil
 	}
 	add, remove := b.decide(id, shared, all)
+	replaced, needless := plan.Replaced(remove, add)
+	if err := b.revoke(ctx, id, needless); err != nil {
+		return err
+	}
+	err = b.authorize(ctx, id, add)
+	if codeOf(err) == "RulesPerSecurityGroupLimitExceeded" && len(replaced) > 0 {
+		// There is no room for both: what is replaced makes some.
+		if err := b.revoke(ctx, id, replaced); err != nil {
+			return err
+		}
+		return b.authorize(ctx, id, add)
+	}
+	if err != nil {
+		return err
+	}
+	return b.revoke(ctx, id, replaced)
+}
+
+func (b *backend) authorize(ctx context.Context, id string, add []plan.Rule) error {
 	for rules := range slices.Chunk(add, maxOwnedRules) {
 		_, err := b.calls.NetworkChange.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &id, IpPermissions: permissionsTo(rules)})
 		if err != nil {
@@ -296,6 +371,10 @@ func (b *backend) bring(ctx context.Context, id string) error {
 		}
 		b.changed(id, func(has []plan.Rule) []plan.Rule { return append(slices.Clone(has), rules...) })
 	}
+	return nil
+}
+
+func (b *backend) revoke(ctx context.Context, id string, remove []plan.Rule) error {
 	for rules := range slices.Chunk(remove, maxOwnedRules) {
 		_, err := b.calls.NetworkChange.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{GroupId: &id, IpPermissions: permissionsTo(rules)})
 		if err != nil {
@@ -325,28 +404,32 @@ func (b *backend) lose(id string) {
 	defer b.mu.Unlock()
 	delete(b.rules, id)
 	delete(b.dirty, id)
+	delete(b.next, id)
 }
 
 // decide says what is to change in a group of nodes.
 func (b *backend) decide(id, shared string, all vpcGroups) (add, remove []plan.Rule) {
+	exist := b.exist()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	known := b.known(id, all)
+	var needs []plan.Need
+	for _, stack := range slices.Sorted(maps.Keys(b.needs)) {
+		needs = append(needs, b.needs[stack]...)
+	}
+	complete := !slices.ContainsFunc(exist, func(stack string) bool { return !b.sure[stack] })
+	return plan.BackendRules(needs, complete, known.rules, shared)
+}
+
+// known are the rules of a group, as all has them or as they were changed since.
+// The lock is held.
+func (b *backend) known(id string, all vpcGroups) groupRules {
 	known, ok := b.rules[id]
 	if !ok || known.at.Before(all.at) {
 		known = groupRules{at: all.at, rules: all.byID[id].Ingress}
 		b.rules[id] = known
 	}
-	var needs []plan.Need
-	for _, stack := range slices.Sorted(maps.Keys(b.needs)) {
-		needs = append(needs, b.needs[stack]...)
-	}
-	add, remove = plan.BackendRules(needs, known.rules, shared)
-	if !b.complete {
-		remove = slices.DeleteFunc(remove, func(r plan.Rule) bool {
-			return !slices.ContainsFunc(add, func(a plan.Rule) bool { return contains(a, r) })
-		})
-	}
-	return add, remove
+	return known
 }
 
 // plan returns what open would change.
@@ -383,23 +466,10 @@ func (b *backend) refresh(all vpcGroups) {
 	}
 }
 
-// contains says whether a lets in what b does, from the same source.
-func contains(a, b plan.Rule) bool {
-	return a.Protocol == b.Protocol && a.From <= b.From && b.To <= a.To && a.CIDR == b.CIDR && a.Group == b.Group && a.PrefixList == b.PrefixList
-}
-
 func (b *backend) changed(id string, change func([]plan.Rule) []plan.Rule) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.rules[id] = groupRules{at: time.Now(), rules: change(b.rules[id].rules)}
-}
-
-// surveyed is called when all stacks that exist were looked at: needs of others
-// are forgotten, and from now on rules may go.
-func (b *backend) surveyed(exist []string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.complete = !slices.ContainsFunc(exist, func(stack string) bool { return !b.sure[stack] })
 }
 
 // nodeGroups returns the groups to open for nodes, sorted: one of each.

@@ -82,7 +82,6 @@ func (p *Provider) scan(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	p.backend.surveyed(p.inventory.all())
 	p.health.keep(p.targetGroups())
 	return p.backend.tidy(ctx)
 }
@@ -123,8 +122,7 @@ func (p *Provider) compare(ctx context.Context, stack string, r record, groups s
 		return
 	}
 	assume(&observed, desired)
-	p.backend.note(stack, request, desired)
-	if len(plan.Diff(observed, desired)) > 0 || !p.open(ctx, stack, request) {
+	if open := p.isOpen(ctx, stack, request, desired); !open || len(plan.Diff(observed, desired)) > 0 {
 		p.disagree(stack, r)
 		return
 	}
@@ -133,16 +131,13 @@ func (p *Provider) compare(ctx context.Context, stack string, r record, groups s
 	}
 }
 
-// open says whether the groups of nodes let in what a stack needs.
-func (p *Provider) open(ctx context.Context, stack string, request plan.Request) bool {
+// isOpen says whether the groups of nodes let in what a stack needs.
+func (p *Provider) isOpen(ctx context.Context, stack string, request plan.Request, desired plan.Stack) bool {
 	if p.options.LeaveNodeGroups {
 		return true
 	}
-	groups, err := p.backend.nodeGroups(ctx, request.Nodes)
-	if err != nil {
-		return true // not known to be otherwise
-	}
-	return !slices.ContainsFunc(groups, func(id string) bool { return !p.backend.isOpen(id, stack, request.Cloud.BackendGroup) })
+	closed, err := p.backend.closed(ctx, stack, request, desired)
+	return err != nil || len(closed) == 0 // an error: not known to be otherwise
 }
 
 // disagree has a Service be looked at closely, unless that has happened since.

@@ -15,6 +15,9 @@ func (p *Provider) Plan(ctx context.Context, req providers.Request) ([]plan.Chan
 	if err != nil {
 		return nil, explain("plan "+a.stack, err)
 	}
+	if err := p.recognize(ctx, a.stack, req.Service); err != nil {
+		return nil, explain("plan "+a.stack, err)
+	}
 	observed, err := p.observer.stack(ctx, a.stack)
 	if err != nil {
 		return nil, explain("plan "+a.stack, err)

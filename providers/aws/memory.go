@@ -98,6 +98,7 @@ func (m *memory) forget(stack string, version int) (providers.Key, bool) {
 		return providers.Key{}, false
 	}
 	r.stack, r.hash = nil, ""
+	r.version++ // nor is what an earlier process left on the Service good any more
 	return r.key, true
 }
 

@@ -29,6 +29,7 @@ type observer struct {
 	inventory *inventory
 
 	loadBalancers batch[elbtypes.LoadBalancer]
+	named         batch[elbtypes.LoadBalancer] // by name
 	targetGroups  batch[elbtypes.TargetGroup]
 	listeners     batch[elbtypes.Listener]
 	tags          batch[map[string]string]
@@ -38,6 +39,7 @@ type observer struct {
 func newObserver(calls Clients, inventory *inventory) *observer {
 	o := &observer{elb: calls.Balancing, ec2: calls.Network, inventory: inventory}
 	o.loadBalancers = batch[elbtypes.LoadBalancer]{size: elbBatch, fetch: o.fetchLoadBalancers}
+	o.named = batch[elbtypes.LoadBalancer]{size: elbBatch, fetch: o.fetchNamed}
 	o.targetGroups = batch[elbtypes.TargetGroup]{size: elbBatch, fetch: o.fetchTargetGroups}
 	o.listeners = batch[elbtypes.Listener]{size: elbBatch, fetch: o.fetchListeners}
 	o.tags = batch[map[string]string]{size: elbBatch, fetch: o.fetchTags}
@@ -351,6 +353,18 @@ func (o *observer) fetchLoadBalancers(ctx context.Context, arns []string) (map[s
 	found := map[string]elbtypes.LoadBalancer{}
 	for _, lb := range out.LoadBalancers {
 		found[sdk.ToString(lb.LoadBalancerArn)] = lb
+	}
+	return found, nil
+}
+
+func (o *observer) fetchNamed(ctx context.Context, names []string) (map[string]elbtypes.LoadBalancer, error) {
+	out, err := o.elb.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: names})
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]elbtypes.LoadBalancer{}
+	for _, lb := range out.LoadBalancers {
+		found[sdk.ToString(lb.LoadBalancerName)] = lb
 	}
 	return found, nil
 }

@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -92,7 +93,7 @@ func New(o Options) *Provider {
 	}
 	p.observer = newObserver(o.Clients, p.inventory)
 	p.health = newHealth()
-	p.backend = newBackend(o, p.topology)
+	p.backend = newBackend(o, p.topology, p.inventory.all)
 	return p
 }
 
@@ -136,6 +137,9 @@ func (p *Provider) bring(ctx context.Context, ask *ask) error {
 	if err != nil {
 		return err
 	}
+	if err := p.recognize(ctx, ask.stack, ask.Service); err != nil {
+		return err
+	}
 	for range rounds {
 		if err = p.converge(ctx, ask); !errors.Is(err, errStale) {
 			return err
@@ -156,14 +160,29 @@ func (p *Provider) converge(ctx context.Context, ask *ask) error {
 	if err != nil {
 		return err
 	}
-	unreachable := p.backend.open(ctx, ask.stack, ask.request, desired)
+	open, unreachable := p.open(ctx, ask, observed, desired)
 	if err := p.apply(ctx, ask, observed, desired, plan.Diff(observed, desired)); err != nil {
 		return err
 	}
-	if unreachable != nil {
+	if r, _ := p.memory.get(ask.stack); !open && unreachable == nil && currentOf(*r.stack, r.name).State != stateProvisioning {
+		unreachable = p.backend.open(ctx, ask.stack, ask.request, desired)
+		open = unreachable == nil
+	}
+	if !open {
 		p.memory.update(ask.stack, func(r *record) { r.hash = "" })
 	}
 	return unreachable
+}
+
+// open has the groups of nodes let load balancers in, and says whether they do.
+// It waits for that only where one may have traffic: before a new one is active
+// its Service is looked at again.
+func (p *Provider) open(ctx context.Context, ask *ask, observed, desired plan.Stack) (bool, error) {
+	if slices.ContainsFunc(observed.LoadBalancers, func(lb plan.LoadBalancer) bool { return lb.State != stateProvisioning }) {
+		err := p.backend.open(ctx, ask.stack, ask.request, desired)
+		return err == nil, err
+	}
+	return p.backend.openSoon(ctx, ask.stack, ask.request, desired)
 }
 
 // Release deletes all that AWS holds for a Service of this name, unless a later
@@ -200,6 +219,7 @@ func (p *Provider) Run(ctx context.Context) error {
 	wg.Go(func() { p.runWakes(ctx) })
 	wg.Go(func() { p.runLooks(ctx) })
 	wg.Go(func() { p.runScans(ctx) })
+	wg.Go(func() { p.backend.run(ctx) })
 	wg.Wait()
 	return nil
 }

@@ -22,9 +22,14 @@ type Need struct {
 }
 
 // maxBackendRules is how many rules of one protocol this cluster has in a group
-// of nodes: of the 60 that AWS allows by default, others need some.
+// of nodes: of the 60 that AWS allows by default, others need some. Where there
+// would be more, they are merged until fewBackendRules are left, so that not
+// every need that follows makes for another merge.
 // https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-const maxBackendRules = 20
+const (
+	maxBackendRules = 20
+	fewBackendRules = maxBackendRules / 2
+)
 
 // BackendNeeds returns what s needs of the groups of the nodes, sorted: the
 // ports of targets and of their health checks. A load balancer with security
@@ -131,14 +136,16 @@ func ofFamily(ranges []netip.Prefix, g TargetGroup) []netip.Prefix {
 }
 
 // BackendRules decides which rules a group of nodes gets and then loses, so that
-// all that is needed gets in. group is the ID of the cluster's shared group.
+// all that is needed gets in. group is the ID of the cluster's shared group. As
+// long as needs are not complete, what our rules let in is taken to be needed, so
+// that such a rule only goes where another one takes its place.
 //
 // Exact ports are let in as long as there are few; above maxBackendRules of a
-// protocol, those that are nearest to each other become one range. A rule stays
+// protocol, those that are nearest to each other become ranges. A rule stays
 // while something needs it, and what any rule lets in already needs none.
 // Rules of others are never removed. That includes the AWS Load Balancer
 // Controller, which goes on needing its own where it serves Ingresses.
-func BackendRules(needs []Need, existing []Rule, group string) (add, remove []Rule) {
+func BackendRules(needs []Need, complete bool, existing []Rule, group string) (add, remove []Rule) {
 	if group == "" {
 		return nil, nil
 	}
@@ -151,7 +158,7 @@ func BackendRules(needs []Need, existing []Rule, group string) (add, remove []Ru
 	wanted := exactRules(needs, group)
 	var rules []Rule
 	for _, r := range own {
-		if slices.ContainsFunc(wanted, func(w Rule) bool { return covers(r, w) }) {
+		if !complete || slices.ContainsFunc(wanted, func(w Rule) bool { return covers(r, w) }) {
 			rules = append(rules, r)
 		}
 	}
@@ -166,6 +173,19 @@ func BackendRules(needs []Need, existing []Rule, group string) (add, remove []Ru
 	}
 	slices.SortFunc(rules, compareRules)
 	return without(rules, existing), without(own, rules)
+}
+
+// Replaced splits rules that are to be removed into those that a rule in add takes
+// the place of, which have to stay until that is there, and the others.
+func Replaced(remove, add []Rule) (replaced, needless []Rule) {
+	for _, r := range remove {
+		if slices.ContainsFunc(add, func(a Rule) bool { return covers(a, r) }) {
+			replaced = append(replaced, r)
+		} else {
+			needless = append(needless, r)
+		}
+	}
+	return replaced, needless
 }
 
 // backendDescription marks the rules of this cluster, which its shared group
@@ -208,8 +228,8 @@ func withoutCovered(rules []Rule) []Rule {
 	return out
 }
 
-// fewer joins neighbours of one source, those with the smallest gaps first, as
-// long as there are too many rules of protocol. No rule may be within another.
+// fewer joins neighbours of one source, those with the smallest gaps first, where
+// there are too many rules of protocol. No rule may be within another.
 func fewer(rules []Rule, protocol string) []Rule {
 	type pair struct{ lower, upper, gap int }
 	slices.SortFunc(rules, compareRules)
@@ -228,7 +248,10 @@ func fewer(rules []Rule, protocol string) []Rule {
 		last[source] = i
 	}
 	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(a.gap, b.gap) })
-	pairs = pairs[:min(len(pairs), max(0, count-maxBackendRules))]
+	if count <= maxBackendRules {
+		return rules
+	}
+	pairs = pairs[:min(len(pairs), count-fewBackendRules)]
 
 	// From the highest down, so that what a rule takes over is complete.
 	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Compare(b.upper, a.upper) })

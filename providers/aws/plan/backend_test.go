@@ -92,6 +92,15 @@ func every(first, count, step int32) []int32 {
 	return out
 }
 
+// singles are own rules of one port each.
+func singles(first, count, step int32) []Rule {
+	var texts []string
+	for _, port := range every(first, count, step) {
+		texts = append(texts, fmt.Sprintf("%d-%d own", port, port))
+	}
+	return rules(texts...)
+}
+
 func TestBackendRules(t *testing.T) {
 	other := rules("30000-32767 own")
 	other[0].Group, other[0].Description = "sg-other", backendDescription("sg-other")
@@ -101,24 +110,30 @@ func TestBackendRules(t *testing.T) {
 		needs       []Need
 		existing    []Rule
 		add, remove string
+		partial     bool // more needs may exist
 	}{
-		{"nothing", nil, nil, "", ""},
-		{"exact ports", needs(30080, 30443), nil, "30080 30443", ""},
-		{"they are there", needs(30080, 30443), rules("30080-30080 own", "30443-30443 own"), "", ""},
-		{"one is not needed any more", needs(30080), rules("30080-30080 own", "30443-30443 own"), "", "30443"},
-		{"what the AWS Load Balancer Controller made is enough", needs(30080, 30443), rules("30080-30443 lbc"), "", ""},
-		{"and stays: it may serve an Ingress", nil, rules("30080-30443 lbc"), "", ""},
-		{"so does a rule of the user's", needs(30080), rules("0-65535 user"), "", ""},
-		{"all protocols", needs(30080), all, "", ""},
-		{"a rule from another group does not help", needs(30080), other, "30080", ""},
-		{"a range that was made when there was no room stays while a port in it is needed", needs(30080), rules("30000-30100 own"), "", ""},
-		{"and then it goes", nil, rules("30000-30100 own"), "", "30000-30100"},
-		{"a rule within another is needless", needs(30080), rules("30000-30100 own", "30080-30080 own"), "", "30080"},
-		{"of twins one stays", needs(30080), rules("30080-30080 own", "30080-30080 own"), "", ""},
-		{"one port too many: the nearest become a range", append(needs(every(30000, 20, 10)...), needs(30191)...), nil,
-			"30000 30010 30020 30030 30040 30050 30060 30070 30080 30090 30100 30110 30120 30130 30140 30150 30160 30170 30180 30190-30191", ""},
+		{"nothing", nil, nil, "", "", false},
+		{"exact ports", needs(30080, 30443), nil, "30080 30443", "", false},
+		{"they are there", needs(30080, 30443), rules("30080-30080 own", "30443-30443 own"), "", "", false},
+		{"one is not needed any more", needs(30080), rules("30080-30080 own", "30443-30443 own"), "", "30443", false},
+		{"what the AWS Load Balancer Controller made is enough", needs(30080, 30443), rules("30080-30443 lbc"), "", "", false},
+		{"and stays: it may serve an Ingress", nil, rules("30080-30443 lbc"), "", "", false},
+		{"so does a rule of the user's", needs(30080), rules("0-65535 user"), "", "", false},
+		{"all protocols", needs(30080), all, "", "", false},
+		{"a rule from another group does not help", needs(30080), other, "30080", "", false},
+		{"a range that was made when there was no room stays while a port in it is needed", needs(30080), rules("30000-30100 own"), "", "", false},
+		{"and then it goes", nil, rules("30000-30100 own"), "", "30000-30100", false},
+		{"a rule within another is needless", needs(30080), rules("30000-30100 own", "30080-30080 own"), "", "30080", false},
+		{"of twins one stays", needs(30080), rules("30080-30080 own", "30080-30080 own"), "", "", false},
+		{"one port too many: the nearest become ranges, so that there is room again", append(needs(every(30000, 20, 10)...), needs(30191)...), nil,
+			"30000-30100 30110 30120 30130 30140 30150 30160 30170 30180 30190-30191", "", false},
+		{"as many as there may be", needs(every(30000, 20, 10)...), nil, ports(singles(30000, 20, 10)), "", false},
+		{"who needs a rule is not known", nil, rules("30080-30080 own"), "", "", true},
+		{"but another lets in the same", needs(30080), rules("30000-30100 own", "30080-30080 own"), "", "30080", true},
+		{"one too many of which nobody is known", needs(30200), singles(30000, 20, 10), "30000-30110 30200", ports(singles(30000, 12, 10)), true},
+		{"too many from the start", nil, singles(30000, 30, 10), "30000-30200", ports(singles(30000, 21, 10)), true},
 	} {
-		add, remove := BackendRules(tc.needs, tc.existing, "sg-shared")
+		add, remove := BackendRules(tc.needs, !tc.partial, tc.existing, "sg-shared")
 		if got := ports(add); got != tc.add {
 			t.Errorf("%s: adds %s, want %s", tc.reason, got, tc.add)
 		}
@@ -126,7 +141,7 @@ func TestBackendRules(t *testing.T) {
 			t.Errorf("%s: removes %s, want %s", tc.reason, got, tc.remove)
 		}
 	}
-	if add, remove := BackendRules(needs(1), rules("2-2 own"), ""); add != nil || remove != nil {
+	if add, remove := BackendRules(needs(1), true, rules("2-2 own"), ""); add != nil || remove != nil {
 		t.Errorf("no shared group, and yet %v, %v", add, remove)
 	}
 }
@@ -168,9 +183,17 @@ func TestBackendRulesHold(t *testing.T) {
 			}
 
 			before := existing
-			add, remove := BackendRules(list, existing, "sg-shared")
+			complete := random.IntN(2) == 0
+			add, remove := BackendRules(list, complete, existing, "sg-shared")
 			existing = append(without(existing, remove), add...)
 
+			if !complete {
+				for _, r := range remove {
+					if !slices.ContainsFunc(existing, func(other Rule) bool { return covers(other, r) }) {
+						t.Fatalf("seed %d, step %d: %v does not get in, who may need it", seed, step, r)
+					}
+				}
+			}
 			for _, w := range exactRules(list, "sg-shared") {
 				if !slices.ContainsFunc(existing, func(r Rule) bool { return covers(r, w) }) {
 					t.Fatalf("seed %d, step %d: %v does not get in", seed, step, w)
@@ -189,7 +212,7 @@ func TestBackendRulesHold(t *testing.T) {
 			if len(without(foreign, existing)) > 0 {
 				t.Fatalf("seed %d, step %d: a rule of others is gone", seed, step)
 			}
-			if add, remove := BackendRules(list, existing, "sg-shared"); len(add)+len(remove) > 0 {
+			if add, remove := BackendRules(list, complete, existing, "sg-shared"); len(add)+len(remove) > 0 {
 				t.Fatalf("seed %d, step %d: again %v, %v", seed, step, add, remove)
 			}
 		}
@@ -242,6 +265,6 @@ func letsIn(rules []Rule, protocol string, port int32, source string) bool {
 func BenchmarkBackendRules(b *testing.B) {
 	needs := needs(every(30000, 2000, 1)...)
 	for b.Loop() {
-		BackendRules(needs, nil, "sg-shared")
+		BackendRules(needs, true, nil, "sg-shared")
 	}
 }

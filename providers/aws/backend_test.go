@@ -1,0 +1,234 @@
+package aws
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/providers/aws/fakeaws"
+	"github.com/berth-lb/berth/providers/aws/plan"
+)
+
+// crowdOf makes many Services whose node ports are step apart.
+func (s *site) crowdOf(n int, step int32) (names []string) {
+	for i := range n {
+		svc := s.service(fmt.Sprintf("s-%03d", i), func(svc *corev1.Service) { svc.Spec.Ports[0].NodePort = 30000 + int32(i)*step })
+		names = append(names, "default/"+svc.Name)
+	}
+	return names
+}
+
+// work calls once for each, as the workers of a controller do.
+func (s *site) work(names []string) {
+	const workers = 16
+	queue := make(chan string, len(names))
+	for _, name := range names {
+		queue <- name
+	}
+	close(queue)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for name := range queue {
+				_ = s.ensure(name)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// nodeRules are those of the nodes' group that are ours.
+func (s *site) nodeRules() []plan.Rule {
+	s.t.Helper()
+	all, err := listGroups(s.t.Context(), NewClients(configOf(s.cloud)).Network, filter("group-id", s.eks.NodeGroup))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return slices.DeleteFunc(all[s.eks.NodeGroup].Ingress, func(r plan.Rule) bool { return !strings.HasPrefix(r.Description, "berth-lb.dev/backend=") })
+}
+
+// reached reports Services that are not served, or whose node port is closed.
+func (s *site) reached(names []string) {
+	s.t.Helper()
+	rules := s.nodeRules()
+	for _, name := range names {
+		svc, _ := s.get(name)
+		port := svc.Spec.Ports[0].NodePort
+		if !slices.ContainsFunc(rules, func(r plan.Rule) bool { return r.From <= port && port <= r.To }) {
+			s.t.Errorf("%s: node port %d is closed", name, port)
+		}
+		if c := s.condition(name, providers.ConditionProvisioned); c.Status != "True" {
+			s.t.Errorf("%s: %+v", name, c)
+		}
+	}
+}
+
+const (
+	mostRules = 20
+	// mostPassing is while rules are merged: those that take the place of others
+	// come first.
+	mostPassing = 30
+)
+
+// However often a process ends while Services are made, and whatever it knew of
+// them, rules in the nodes' group stay few.
+func TestKilledWhileCrowded(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			o := awsLike()
+			o.Limits.LoadBalancers = 150
+			inBubble(t, o, func(s *site) {
+				random := rand.New(rand.NewPCG(seed, 7))
+				names := s.crowdOf(150, 7)
+				for range 20 {
+					random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+					s.fatal = 30 + random.IntN(170)
+					s.start()
+					for some := range slices.Chunk(names, 10) {
+						s.work(some)
+						time.Sleep(time.Duration(random.IntN(20)) * time.Second)
+					}
+					if n := len(s.nodeRules()); n > mostPassing {
+						s.t.Fatalf("%d rules when the process has ended", n)
+					}
+				}
+				s.start()
+				s.settle(names...)
+				if n := len(s.nodeRules()); n > mostRules {
+					t.Errorf("%d rules in the end", n)
+				}
+				s.reached(names)
+			})
+		})
+	}
+}
+
+// Where there is no room for rules and those that they replace, room is made.
+func TestNoRoomForRules(t *testing.T) {
+	o := awsLike()
+	o.Limits.Rules = mostRules + 1
+	inBubble(t, o, func(s *site) {
+		names := s.crowdOf(40, 7)
+		for some := range slices.Chunk(names, 3) {
+			s.settle(some...)
+		}
+		s.reached(names)
+		refused := slices.ContainsFunc(s.cloud.Calls(), func(c fakeaws.Call) bool { return c.Code == "RulesPerSecurityGroupLimitExceeded" })
+		if n := len(s.nodeRules()); n > mostRules || !refused {
+			t.Errorf("%d rules; refused: %v", n, refused)
+		}
+	})
+}
+
+// Many Services that are made at once, throttled, cause few changes of the nodes'
+// group; a single one has its port open as soon as it has a load balancer.
+func TestFewRounds(t *testing.T) {
+	t.Parallel()
+	const services, most = 500, 40
+	o := awsLike()
+	o.Limits.LoadBalancers = services
+	o.Buckets = fakeaws.AWSBuckets()
+	inBubble(t, o, func(s *site) {
+		names := s.crowdOf(services, 5)
+		began := time.Now()
+		_ = s.ensure(names[0])
+		time.Sleep(time.Second)
+		if n := len(s.nodeRules()); n != 1 {
+			t.Errorf("%d rules for a single Service", n)
+		}
+		s.work(names)
+		t.Logf("made in %v", time.Since(began))
+		s.settle(names...)
+		n := 0
+		for _, c := range s.cloud.Calls() {
+			if strings.Contains(c.Action, "SecurityGroupIngress") && strings.Contains(c.String(), s.eks.NodeGroup) {
+				n++
+			}
+		}
+		if n > most {
+			t.Errorf("%d changes of the nodes' group, want %d or fewer", n, most)
+		}
+		t.Log(n, "changes")
+		s.reached(names)
+	})
+}
+
+// A rule goes with the Service that needed it, without a scan where all others
+// are known.
+func TestRuleGoes(t *testing.T) {
+	inBubble(t, awsLike(), func(s *site) {
+		s.set = func(o *Options) { o.Scan = 1000 * time.Hour }
+		s.start()
+		names := s.crowdOf(2, 10)
+		s.settle(names...)
+		for i, name := range names {
+			if err := s.release(name); err != nil {
+				s.t.Fatal(err)
+			}
+			if rules := s.nodeRules(); len(rules) != len(names)-1-i {
+				t.Errorf("%s is gone: %v", name, rules)
+			}
+		}
+	})
+}
+
+// What the AWS Load Balancer Controller made so recently that a listing lacks it
+// is found by the name that the status has.
+func TestRecognize(t *testing.T) {
+	for _, tc := range []struct {
+		why      string
+		cluster  string
+		hostname func(fakeaws.LBCStack) string
+		adopted  bool
+		looks    int // for a load balancer by name
+	}{
+		{"its own", clusterName, func(l fakeaws.LBCStack) string { return l.DNSName }, true, 1},
+		{"another cluster's", "green", func(l fakeaws.LBCStack) string { return l.DNSName }, false, 1},
+		{"one that is gone", clusterName, func(fakeaws.LBCStack) string { return "gone-0123456789abcdef.elb.eu-west-1.amazonaws.com" }, false, 1},
+		{"another one had that name", clusterName, func(l fakeaws.LBCStack) string {
+			return l.LoadBalancerName + "-0123456789abcdef.elb.eu-west-1.amazonaws.com"
+		}, false, 1},
+		{"no load balancer of AWS's", clusterName, func(fakeaws.LBCStack) string { return "lb.example.com" }, false, 0},
+		{"nothing in the status", clusterName, func(fakeaws.LBCStack) string { return "" }, false, 0},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			inBubble(t, awsLike(), func(s *site) {
+				made := fakeaws.LBCService{Cluster: tc.cluster, Namespace: "default", Name: "web", VPC: s.eks.VPC, Subnets: s.eks.Private, NodeGroup: s.eks.NodeGroup,
+					Ports: []fakeaws.LBCPort{{Port: 80, TargetPort: 30080}}}
+				for _, n := range s.eks.Nodes {
+					made.Targets = append(made.Targets, n.Instance)
+				}
+				stack := s.cloud.AddLBCService(made)
+				s.start()
+				s.service("web", func(svc *corev1.Service) {
+					if h := tc.hostname(stack); h != "" {
+						svc.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{Hostname: h}}
+					}
+				})
+				s.cloud.Reset()
+				_ = s.ensure("default/web")
+				counts := s.cloud.Counts()
+				if adopted := counts["CreateLoadBalancer"] == 0 && s.changes() == 0; adopted != tc.adopted {
+					t.Errorf("adopted: %v; calls %v", adopted, counts)
+				}
+				looks := 0
+				for _, c := range s.cloud.Calls() {
+					if c.Action == "DescribeLoadBalancers" && strings.Contains(c.String(), "Names") {
+						looks++
+					}
+				}
+				if looks != tc.looks || counts["GetResources"] > 1 {
+					t.Errorf("%d looks by name, want %d; calls %v", looks, tc.looks, counts)
+				}
+			})
+		})
+	}
+}
