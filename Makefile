@@ -82,15 +82,23 @@ bench: build kube ## Measure Berth against a real API server, beside VRRP, FRR a
 	cd e2e && go run ./bench
 
 .PHONY: demo
-demo: announce-demo build kube ## See Berth at work, a power cut included; KEEP=1 leaves it up.
+demo: announce-demo build kube ## See Berth at work, a power cut included; KEEP=1 leaves it up, BACKEND=aws is about AWS.
+ifneq ($(BACKEND),aws)
 	@e2e/prepare.sh lab frr bird
+endif
 	cd e2e && go run ./demo
 
 .PHONY: announce-demo
 announce-demo:
+ifeq ($(BACKEND),aws)
+	@echo "Builds Berth and a Kubernetes control plane, and starts them beside an AWS account in memory:"
+	@echo "Services get Network Load Balancers, and Berth takes over from the AWS Load Balancer Controller."
+	@echo "It takes about a minute, and stops all of it then; KEEP=1 leaves it up. No account is needed."
+else
 	@echo "Builds Berth and a Kubernetes control plane, and starts them on a small network inside this"
 	@echo "machine: Services get addresses, clients use them, on the segment and behind a router, and"
 	@echo "nodes lose power. It takes less than a minute, and stops all of it then; KEEP=1 leaves it up."
+endif
 	@test -f bin/kube.stamp || \
 		echo "The first time compiles Kubernetes before: 6 to 12 minutes on two cores."
 

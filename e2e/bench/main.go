@@ -1,7 +1,7 @@
 // Command bench measures Berth: each figure is printed beside the limit that
 // was measured in the same run, on the same machine. For the control plane that
 // is a client that does nothing but the writes that can't be avoided; for layer
-// 2 it is VRRP, and the kernel.
+// 2 it is VRRP, and the kernel; for AWS it is what AWS lets through.
 package main
 
 import (
@@ -82,6 +82,7 @@ var measures = []struct {
 	{"bgpcut", measureBGPCut},
 	{"bgprestart", measureBGPRestart},
 	{"bgpspeaker", measureBGPSpeaker},
+	{"aws", measureAWS},
 }
 
 func main() {

@@ -6,6 +6,10 @@
 // and the same with a client behind a router, which knows an address by BGP.
 // It fails if what it shows is not as it should be.
 //
+// With BACKEND=aws in the environment it is about Network Load Balancers instead:
+// what is called at AWS for Services, and taking over from the AWS Load Balancer
+// Controller.
+//
 // With KEEP=1 in the environment everything stays up until Ctrl-C.
 package main
 
@@ -28,7 +32,15 @@ import (
 const patience = 60 * time.Second
 
 func main() {
-	lab.Main()
+	backend := os.Getenv("BACKEND")
+	if backend != "aws" { // which needs no network of its own
+		lab.Main()
+	}
+	run, ok := backends[backend]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "demo: BACKEND: %q is not allowed; allowed are pool, which is the default, and aws\n", backend)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log.SetLogger(logr.Discard())
@@ -42,7 +54,10 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) error {
+// backends are what there is to see, by the backend that it is about.
+var backends = map[string]func(context.Context) error{"": runPool, "pool": runPool, "aws": runAWS}
+
+func runPool(ctx context.Context) error {
 	s, err := build(ctx)
 	if err != nil {
 		return err
