@@ -32,8 +32,8 @@ var allowed = map[string][]string{
 		"go.universe.tf/metallb/api/", "go4.org/netipx",
 		"k8s.io/client-go/util/workqueue", "sigs.k8s.io/controller-runtime/", "github.com/prometheus/client_golang/", "github.com/go-logr/logr",
 	}, kubernetesTypes...),
-	"providers/cloud":       append([]string{module + "providers", module + "trafficpolicy", "k8s.io/cloud-provider"}, kubernetesTypes...),
-	"providers/fake":        append([]string{module + "providers", module + "trafficpolicy"}, kubernetesTypes...),
+	"providers/cloud": append([]string{module + "providers", module + "trafficpolicy", "k8s.io/cloud-provider"}, kubernetesTypes...),
+	"providers/fake":  append([]string{module + "providers", module + "trafficpolicy"}, kubernetesTypes...),
 	"providers/aws": append([]string{
 		module + "providers", module + "providers/aws/annotation", module + "providers/aws/plan", module + "trafficpolicy",
 		"github.com/aws/", "github.com/go-logr/logr",
