@@ -16,7 +16,17 @@ import (
 type controller struct {
 	*cluster.Process
 	t     *testing.T
-	ended bool // by the test, which has looked at how
+	ended bool // by the test, which looks at how
+}
+
+// crashed says whether the controller ended by itself.
+func (c *controller) crashed() bool {
+	select {
+	case <-c.Done():
+		return !c.ended
+	default:
+		return false
+	}
 }
 
 // flags are those of the lab's controllers.
@@ -47,6 +57,7 @@ func (l *lab) startWith(env []string, flags ...string) *controller {
 	})
 	l.must(err)
 	c := &controller{Process: p, t: l.t}
+	l.started = append(l.started, c)
 	l.t.Cleanup(func() {
 		if !c.ended {
 			c.stop()

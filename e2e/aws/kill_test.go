@@ -17,6 +17,7 @@ import (
 // which it does not see the answer, and returns when it is gone.
 func (l *lab) dieWith(c *controller, nth int64) {
 	l.t.Helper()
+	c.ended = true
 	var changes atomic.Int64
 	l.account.OnCall(func(call fakeaws.Call) {
 		if call.Changes() && changes.Add(1) == nth {
@@ -27,7 +28,6 @@ func (l *lab) dieWith(c *controller, nth int64) {
 	l.eventually(func() error {
 		select {
 		case <-c.Done():
-			c.ended = true
 			return nil
 		default:
 			return fmt.Errorf("%d of %d calls have changed something", changes.Load(), nth)

@@ -54,6 +54,8 @@ type lab struct {
 	conf, apps, class string
 	// bare is what the account held at first.
 	bare string
+	// started are all controllers so far.
+	started []*controller
 }
 
 // newLab makes a lab on the cluster that all tests share, with an account of its
@@ -116,7 +118,7 @@ func (l *lab) must(err error) {
 }
 
 // eventually returns once check passes, and fails the test with what it said last
-// if that takes too long.
+// if that takes too long, or if a controller ends meanwhile.
 func (l *lab) eventually(check func() error) {
 	l.t.Helper()
 	deadline := time.Now().Add(patience)
@@ -124,6 +126,11 @@ func (l *lab) eventually(check func() error) {
 		err := check()
 		if err == nil {
 			return
+		}
+		for _, c := range l.started {
+			if c.crashed() {
+				l.t.Fatalf("berth-controller ended: %v", err)
+			}
 		}
 		if time.Now().After(deadline) {
 			l.t.Fatalf("still after %v: %v", patience, err)
