@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/providers/aws/fakeaws"
 )
 
 // awsOne counts the calls for one Service: to make it in a process that has made
@@ -82,13 +84,21 @@ func (c *caller) create(ctx context.Context, name string) (figure, error) {
 		return figure{}, err
 	}
 	calls := c.cloud.Calls()
-	looks := tallyOf(calls[made:])
+	making := slices.Clone(calls[:made])
+	var looks []fakeaws.Call
+	for _, call := range calls[made:] {
+		if call.Changes() {
+			making = append(making, call)
+		} else {
+			looks = append(looks, call)
+		}
+	}
 	return figure{
 		What:     "aws: calls to create one Service with one port (warm)",
-		Measured: fmt.Sprintf("%d: %s; then, until a target is healthy: %s", made, sequence(calls[:made]), looks),
+		Measured: fmt.Sprintf("%d: %s; beside, until a target is healthy: %s", len(making), sequence(making), tallyOf(looks)),
 		Limit:    "26 by the AWS Load Balancer Controller, from its code",
 		Target:   "10 or fewer",
-		Met:      made <= 10 && looks.changes == 0,
+		Met:      len(making) <= 10,
 	}, nil
 }
 
