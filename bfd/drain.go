@@ -2,18 +2,30 @@
 
 package bfd
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // drain takes in what waits in the sockets, each in turn, so that a flood on one
 // leaves room for the others; and no more than a burst, so that no flood keeps
 // the timers from being looked at.
 func (e *Engine) drain() {
-	for taken := 0; taken < burst; {
+	began := time.Now()
+	taken := 0
+	defer func() {
+		if taken >= flood {
+			e.flooded = began
+		}
+	}()
+	for taken < burst {
 		n := 0
 		for _, l := range e.listeners {
 			n += e.take(l)
 		}
 		if n == 0 {
+			e.drained = began
 			return
 		}
 		taken += n
@@ -29,12 +41,30 @@ func (e *Engine) take(l listener) int {
 	e.counts.received.Add(uint64(n))
 	now := time.Now()
 	for i := range n {
-		if err := e.receive(now, e.inbox.arrival(i), l.multihop); err != nil {
+		a := e.inbox.arrival(i)
+		if err := e.receive(e.cameAt(now, a.stamp), a, l.multihop); err != nil {
 			reason, _ := err.(Reason)
 			e.drop(reason)
 		}
 	}
 	return n
+}
+
+// cameAt is when a packet came that is read now. The kernel stamps by the wall
+// clock, which may be set in between; but no packet came before its socket was
+// last empty.
+func (e *Engine) cameAt(now time.Time, stamp unix.Timespec) time.Time {
+	if stamp == (unix.Timespec{}) {
+		return now
+	}
+	at := now.Add(-time.Duration(now.UnixNano() - stamp.Nano()))
+	switch {
+	case at.After(now):
+		return now
+	case at.Before(e.drained):
+		return e.drained
+	}
+	return at
 }
 
 // receive hands a packet to its session, or returns the Reason why not.

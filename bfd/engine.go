@@ -47,6 +47,12 @@ type Options struct {
 	// Linger is how long such a session may be Down and without packets; 10 s if 0.
 	Linger time.Duration
 
+	// Gather is how long packets may lie in their sockets while every session is
+	// Up, so that the thread wakes when it has to send rather than for each of
+	// them; the kernel notes when they came. By so much a peer that ends its
+	// session is noticed later, one that vanishes is not. 0 reads packets at once.
+	Gather time.Duration
+
 	// OnEvent is told each change of a session, in order, but not what this
 	// side's own Remove or stop changes. It is called from the I/O thread: it must
 	// not block, nor call Sessions. Add and Remove it may call.

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // patience is for what a busy machine does late; nothing waits for it to pass.
@@ -315,6 +317,72 @@ func TestSleepIsNotTheDeathOfThePeer(t *testing.T) {
 	}
 	if c := b.Counters(); c.Stalls == 0 || c.WorstDelay < 500*ms {
 		t.Errorf("the stall was not noticed: %+v", c)
+	}
+}
+
+// Packets wait in their socket once all sessions are Up, and are waited for again
+// when one is not.
+func TestGathering(t *testing.T) {
+	gathering := Options{Gather: time.Second, Accept: accepting(quick("127.0.16.2", "127.0.16.1"))}
+	a := run(t, "127.0.16.1", 13860, gathering)
+	b := run(t, "127.0.16.2", 13860, Options{Gather: time.Second})
+	polls := func(some bool) {
+		t.Helper()
+		for late := time.Now().Add(patience); b.polls() != some; {
+			if time.Now().After(late) {
+				t.Fatalf("packets are waited for: %v", !some)
+			}
+		}
+	}
+	polls(true)
+	b.add(quick("127.0.16.1", "127.0.16.2"))
+	b.await(Up)
+	polls(false)
+	before := b.Sessions()[0]
+	for late := time.Now().Add(patience); ; {
+		s := b.Sessions()[0]
+		if s.Received > before.Received+5 && s.Heard.After(before.Heard) {
+			break
+		}
+		if time.Now().After(late) {
+			t.Fatalf("packets are not read: %+v", s)
+		}
+	}
+	a.stop()
+	if e := b.await(Down); e.RemoteState != AdminDown {
+		t.Errorf("got %+v", e)
+	}
+	polls(true)
+}
+
+// polls says whether the engine waits for packets.
+func (e *Engine) polls() (some bool) {
+	done := make(chan struct{})
+	e.mu.Lock()
+	e.do(func() { some = e.polled > 0; close(done) })
+	e.mu.Unlock()
+	<-done
+	return some
+}
+
+func TestWhenPacketsCame(t *testing.T) {
+	now := time.Now()
+	stamp := func(ago time.Duration) unix.Timespec { return unix.NsecToTimespec(now.Add(-ago).UnixNano()) }
+	e := New(Options{})
+	e.drained = now.Add(-90 * ms)
+	for _, c := range []struct {
+		why   string
+		stamp unix.Timespec
+		ago   time.Duration
+	}{
+		{"it lay in the socket", stamp(40 * ms), 40 * ms},
+		{"the kernel does not tell", unix.Timespec{}, 0},
+		{"the clock was set back since", stamp(-time.Hour), 0},
+		{"the clock was set forward since", stamp(time.Hour), 90 * ms},
+	} {
+		if ago := now.Sub(e.cameAt(now, c.stamp)); ago != c.ago {
+			t.Errorf("%s: it came %v ago, want %v", c.why, ago, c.ago)
+		}
 	}
 }
 

@@ -14,13 +14,17 @@ const (
 	// settle is how long packets are waited for after a stall. Where the whole
 	// machine stood still, they are still on their way through its kernel.
 	settle = 5 * time.Millisecond
+	// wary is how long packets are read at once after a flood.
+	wary = 10 * time.Second
 )
 
 // loop is the state of the I/O thread.
 type loop struct {
 	table
 	listeners []listener
-	polled    int // how many of them are waited for
+	polled    int       // how many of them are waited for
+	drained   time.Time // when they were last empty
+	flooded   time.Time // when more was in them than sessions send
 	senders   senders
 	multihop  bool // its listeners are open
 	stopping  bool
@@ -99,15 +103,39 @@ func (e *Engine) settle(until time.Time) (time.Time, error) {
 	}
 }
 
-// wait returns when a packet or a command is there, at the time until, or before.
+// wait returns when a packet or a command is there, at the time until, or before;
+// no packet ends it while they are gathered.
 func (e *Engine) wait(until time.Time) error {
-	for ; e.polled < len(e.listeners); e.polled++ {
-		if err := e.waker.Add(e.listeners[e.polled].fd); err != nil {
-			return fmt.Errorf("waiting for BFD packets: %w", err)
-		}
+	if err := e.poll(e.gathers(until)); err != nil {
+		return fmt.Errorf("waiting for BFD packets: %w", err)
 	}
 	if err := e.waker.Wait(until); err != nil {
 		return fmt.Errorf("waiting for BFD packets: %w", err)
+	}
+	return nil
+}
+
+// gathers says whether packets can wait in their sockets until then. After a
+// flood they don't for a while: it could fill the sockets meanwhile.
+func (e *Engine) gathers(until time.Time) bool {
+	return e.awaited == 0 && !until.IsZero() && time.Until(until) < e.opts.Gather &&
+		time.Since(e.flooded) > wary
+}
+
+// poll has the listeners waited for, or not.
+func (e *Engine) poll(gather bool) error {
+	if gather {
+		for ; e.polled > 0; e.polled-- {
+			if err := e.waker.Remove(e.listeners[e.polled-1].fd); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for ; e.polled < len(e.listeners); e.polled++ {
+		if err := e.waker.Add(e.listeners[e.polled].fd); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -16,6 +16,9 @@ const (
 	// It is more than hundreds of sessions send in a second, so that only a flood
 	// reaches it.
 	burst = 4096
+	// flood is how many packets at once are more than those of sessions gathered,
+	// and well below what a receive buffer holds.
+	flood = 1024
 	// packetRoom holds the longest packet that its length byte can tell.
 	packetRoom = 256
 )
@@ -25,7 +28,8 @@ const (
 type arrival struct {
 	peer, local netip.Addr // without zones
 	iface       int
-	ttl         int // -1 if it was not told
+	ttl         int           // -1 if it was not told
+	stamp       unix.Timespec // when it came, by the wall clock; zero if that was not told
 	data        []byte
 }
 
@@ -93,6 +97,8 @@ func (a *arrival) read(control []byte) {
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TTL && len(data) >= 4,
 			h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_HOPLIMIT && len(data) >= 4:
 			a.ttl = int(*(*int32)(unsafe.Pointer(&data[0])))
+		case h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_TIMESTAMPNS && len(data) >= int(unsafe.Sizeof(a.stamp)):
+			a.stamp = *(*unix.Timespec)(unsafe.Pointer(&data[0]))
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 			info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0]))
 			a.iface, a.local = int(info.Ifindex), netip.AddrFrom4(info.Spec_dst)

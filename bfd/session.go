@@ -243,6 +243,10 @@ func (s *session) configure(cfg Config) {
 	s.repace()
 }
 
+// settled says that both sides are Up and agree on their intervals: all that a
+// packet is expected to say is that the peer is there.
+func (s *session) settled() bool { return s.state == Up && s.remote.state == Up && !s.poll }
+
 // leave ends the session on purpose (RFC 5880 section 6.8.16).
 func (s *session) leave(now time.Time) {
 	if s.state == AdminDown {

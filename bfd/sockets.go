@@ -145,10 +145,12 @@ func receiving(fd int, v4 bool) error {
 			return fmt.Errorf("receive buffer: %w", err)
 		}
 	}
+	stamps := option{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1}
 	if v4 {
-		return set(fd, []option{{unix.IPPROTO_IP, unix.IP_RECVTTL, 1}, {unix.IPPROTO_IP, unix.IP_PKTINFO, 1}})
+		return set(fd, []option{stamps, {unix.IPPROTO_IP, unix.IP_RECVTTL, 1}, {unix.IPPROTO_IP, unix.IP_PKTINFO, 1}})
 	}
 	return set(fd, []option{
+		stamps,
 		{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1},
 		{unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1},
 		{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1},

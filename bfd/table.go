@@ -24,6 +24,7 @@ type entry struct {
 	count    uint64 // packets sent
 	at       time.Time
 	place    int
+	awaited  bool // counted in table.awaited
 }
 
 // address is what a first packet, which has no discriminator of ours, is told
@@ -46,6 +47,7 @@ type table struct {
 	discriminators map[uint32]*entry
 	deadlines      deadlines
 	accepted       int
+	awaited        int // sessions whose next packet is to be read at once
 	random         *rand.Rand
 }
 
@@ -113,6 +115,21 @@ func (t *table) forget(e *entry) {
 	if e.place != nowhere {
 		heap.Remove(&t.deadlines, e.place)
 	}
+	t.await(e, false)
+}
+
+// await counts the session among those that the next packet may change, or no
+// longer.
+func (t *table) await(e *entry, awaited bool) {
+	if e.awaited == awaited {
+		return
+	}
+	e.awaited = awaited
+	if awaited {
+		t.awaited++
+	} else {
+		t.awaited--
+	}
 }
 
 // silence has the goodbyes of an earlier session with this key end: they would
@@ -129,6 +146,7 @@ func (t *table) silence(k Key) {
 // schedule puts e where its deadline belongs. It is called after whatever may
 // have changed that.
 func (t *table) schedule(e *entry) {
+	t.await(e, !e.settled())
 	at := e.deadline()
 	switch {
 	case at.IsZero():

@@ -15,6 +15,10 @@ import (
 // had, because another BFD daemon has the port.
 const againBFD = 5 * time.Second
 
+// gatherBFD lets packets of routers wait for the next one that is sent to any.
+// A router that ends a session says so by BGP as well, which nothing delays.
+const gatherBFD = 100 * time.Millisecond
+
 // watch keeps the BFD sessions with routers. Nothing runs before the first.
 type watch struct {
 	t       *thread
@@ -83,7 +87,7 @@ func (w *watch) start() {
 	}
 	t := w.t
 	engine := bfd.New(bfd.Options{
-		Port: t.opts.BFDPort, MultihopPort: t.opts.BFDMultihopPort,
+		Port: t.opts.BFDPort, MultihopPort: t.opts.BFDMultihopPort, Gather: gatherBFD,
 		Listen: t.bfdListen, OnEvent: func(e bfd.Event) { t.mail.post(func(t *thread) { t.watch.event(e) }) },
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -71,11 +71,20 @@ func (s *Set) Close() {
 	}
 }
 
-// Add has Wait return when fd can be read. It is in the set until it is closed.
+// Add has Wait return when fd can be read. It is in the set until it is
+// removed or closed.
 func (s *Set) Add(fd int) error {
 	err := unix.EpollCtl(s.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 	if err != nil {
 		return fmt.Errorf("polling descriptor %d: %w", fd, err)
+	}
+	return nil
+}
+
+// Remove takes fd out again.
+func (s *Set) Remove(fd int) error {
+	if err := unix.EpollCtl(s.fd, unix.EPOLL_CTL_DEL, fd, nil); err != nil {
+		return fmt.Errorf("no longer polling descriptor %d: %w", fd, err)
 	}
 	return nil
 }

@@ -78,6 +78,18 @@ func TestDescriptors(t *testing.T) {
 	if took := s.wait(t, time.Time{}); took > long {
 		t.Errorf("what was not read was forgotten")
 	}
+	if err := s.Remove(pipe[0]); err != nil {
+		t.Error(err)
+	}
+	if took := s.wait(t, time.Now().Add(little)); took < little {
+		t.Errorf("a descriptor that was removed counts, after %v", took)
+	}
+	if err := s.Add(pipe[0]); err != nil {
+		t.Error(err)
+	}
+	if took := s.wait(t, time.Time{}); took > long {
+		t.Errorf("a descriptor that can be read when it is added does not count")
+	}
 	unix.Close(pipe[0])
 	if took := s.wait(t, time.Now().Add(little)); took < little {
 		t.Errorf("a closed descriptor counts, after %v", took)

@@ -64,7 +64,7 @@ func TestAPIServerAway(t *testing.T) {
 	spent = cpu(t, p) - spent
 	tries := door.close()
 	t.Logf("while the API server was away for %s the controller computed for %s and tried %d times to reach it", away, spent, tries)
-	if limit := max(idleCPU*away/time.Minute, time.Second); spent > limit {
+	if limit := max(time.Duration(away.Minutes()*float64(idleCPU)), idleCPU/3); spent > limit {
 		t.Errorf("the controller computed for %s while it could do nothing, more than %s", spent, limit)
 	}
 	if tries > knocks*size {

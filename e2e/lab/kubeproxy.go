@@ -20,12 +20,21 @@ const KubeProxyHealth = 10256
 
 // openGateway lets the node reach the API server.
 func (n *Node) openGateway() error {
-	server, err := url.Parse(n.lab.opts.Cluster.Config().Host)
+	server, err := n.lab.apiServer()
 	if err != nil {
 		return err
 	}
-	n.api, err = newGateway(n.ns, server.Host)
+	n.api, err = newGateway(n.ns, server)
 	return err
+}
+
+// apiServer is the address and port where it listens.
+func (l *Lab) apiServer() (string, error) {
+	server, err := url.Parse(l.opts.Cluster.Config().Host)
+	if err != nil {
+		return "", err
+	}
+	return server.Host, nil
 }
 
 func (n *Node) startKubeProxy() error {

@@ -51,6 +51,9 @@ type Lab struct {
 	api     client.Client
 	segment *segment
 	stop    sync.Once
+
+	mu       sync.Mutex
+	enclaves []*Enclave
 }
 
 // Start returns when every node is on the segment, known to the API server,
@@ -261,6 +264,11 @@ func (l *Lab) Stop() {
 		for _, r := range l.Routers {
 			r.end()
 		}
+		l.mu.Lock()
+		for _, e := range l.enclaves {
+			e.Close()
+		}
+		l.mu.Unlock()
 		if l.api != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()

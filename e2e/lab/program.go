@@ -28,12 +28,18 @@ var logs atomic.Int64
 // at the latest; a power cut kills it, and it is there again when the power
 // is. Where its arguments name a kubeconfig, any of the cluster will do.
 func (n *Node) Run(binary string, args ...string) (*Program, error) {
+	return n.RunProgram(filepath.Base(binary), cluster.Program{Binary: binary, Args: args})
+}
+
+// RunProgram is Run of a program with an environment of its own. The log is
+// called after name.
+func (n *Node) RunProgram(name string, program cluster.Program) (*Program, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.dark {
-		return nil, fmt.Errorf("running %s on %s: %w", binary, n.Name, errNoPower)
+		return nil, fmt.Errorf("running %s on %s: %w", name, n.Name, errNoPower)
 	}
-	p, err := n.lab.run(n.Name, n.ns, nil, binary, args...)
+	p, err := n.lab.runProgram(n.Name+"-"+name, n.ns, program)
 	if err != nil {
 		return nil, fmt.Errorf("on %s: %w", n.Name, err)
 	}
@@ -43,18 +49,20 @@ func (n *Node) Run(binary string, args ...string) (*Program, error) {
 
 // run starts a program in a namespace, with a log called after owner and it.
 func (l *Lab) run(owner string, ns namespace, env []string, binary string, args ...string) (*Program, error) {
-	if filepath.Base(binary) != binary {
-		path, err := filepath.Abs(binary)
+	return l.runProgram(owner+"-"+filepath.Base(binary), ns, cluster.Program{Binary: binary, Args: args, Env: env})
+}
+
+func (l *Lab) runProgram(name string, ns namespace, program cluster.Program) (*Program, error) {
+	if filepath.Base(program.Binary) != program.Binary {
+		path, err := filepath.Abs(program.Binary)
 		if err != nil {
 			return nil, err
 		}
-		binary = path
+		program.Binary = path
 	}
-	log := fmt.Sprintf("%s-%s-%d.log", owner, filepath.Base(binary), logs.Add(1))
-	p := &Program{spec: cluster.Program{
-		Binary: binary, Args: args, Env: env,
-		Log: filepath.Join(l.dir, log), Netns: ns.path(),
-	}}
+	program.Log = filepath.Join(l.dir, fmt.Sprintf("%s-%d.log", name, logs.Add(1)))
+	program.Netns = ns.path()
+	p := &Program{spec: program}
 	return p, p.Start()
 }
 

@@ -131,14 +131,20 @@ func reachesFromBehind(s *routed) {
 
 func tellsWhatItKnows(s *routed) {
 	for _, r := range s.Routers {
-		neighbours, err := r.Neighbours(s.t.Context())
-		s.must(err)
+		var neighbours map[netip.Addr]lab.NeighbourState
+		// FRR counts whole seconds.
+		eventually(s.t, r.Name+" tells since when", func(ctx context.Context) (aged bool) {
+			var err error
+			neighbours, err = r.Neighbours(ctx)
+			s.must(err)
+			return neighbours[s.Nodes[0].IPv4].Up > 0 && neighbours[s.Nodes[1].IPv4].Up > 0
+		})
 		if len(neighbours) != 6 {
 			s.t.Errorf("%s has neighbours %v, want two of each of three nodes", r.Name, neighbours)
 		}
 		for i, n := range s.Nodes {
 			got := neighbours[n.IPv4]
-			if announces := i < 2; got.Established() != announces || announces && (got.Prefixes != 2 || got.Updates < 2 || got.Up <= 0) {
+			if announces := i < 2; got.Established() != announces || announces && (got.Prefixes != 2 || got.Updates < 2) {
 				s.t.Errorf("%s sees %s as %+v", r.Name, n.Name, got)
 			}
 			if announces := i < 2; announces && (got.ID != n.IPv4 || got.Hold != 90*time.Second || got.Keepalive != 30*time.Second) {
