@@ -172,7 +172,7 @@ func (g *scene) rollsOver() {
 
 // toldLate is what routers take at the most from an UPDATE to their kernel, on a
 // machine that has other work.
-const toldLate = 250 * time.Millisecond
+const toldLate = time.Second
 
 // A speaker that stops on a node on its way out is not expected back: routers
 // have it before the process ends, though they agreed to wait for restarts.
