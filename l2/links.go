@@ -94,7 +94,9 @@ func (w *linkWatch) follow(ctx context.Context) error {
 func (w *linkWatch) list(socket *nl.NetlinkSocket, kind int) error {
 	ask := nl.NewNetlinkRequest(kind, unix.NLM_F_DUMP)
 	ask.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	if err := socket.Send(ask); err != nil {
+	// Not by socket.Send: it addresses the groups that the socket hears as well,
+	// which takes CAP_NET_ADMIN.
+	if err := unix.Sendto(socket.GetFd(), ask.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
 	}
 	for {

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/berth-lb/berth/announce"
 )
@@ -32,14 +31,13 @@ func (s *Speaker) reviewPeers(ctx context.Context) error {
 func (s *Speaker) tellPeers(ctx context.Context) error {
 	all := s.view.Peers()
 	passwords := make(map[string]string, len(s.passwords))
+	named := map[string]bool{}
 	refused := map[string]string{}
 	var problems []announce.Problem
 	var peers []announce.Peer
 	for _, p := range all {
-		fault, err := s.fillIn(ctx, &p, passwords)
-		if err != nil {
-			return err
-		}
+		named[p.PasswordSecret] = true
+		fault := s.fillIn(&p, passwords)
 		if fault != "" {
 			problems = append(problems, announce.Problem{Object: "BGPPeer " + p.Name, Field: "spec.passwordSecret.name", Message: fault})
 		}
@@ -50,6 +48,7 @@ func (s *Speaker) tellPeers(ctx context.Context) error {
 		peers = append(peers, p)
 	}
 	s.passwords = passwords
+	s.secrets.keep(named)
 	s.report.refuse(problems)
 	s.sessions.set(all, refused)
 	s.setPeers(peers)
@@ -75,14 +74,11 @@ func samePeer(a, b announce.Peer) bool { return reflect.DeepEqual(a, b) }
 // fillIn gives p its password, and notes it. Where it can't be had, fault says
 // why; while the Secret is away a session goes on with the password that it had,
 // since Secrets are replaced by deleting them.
-func (s *Speaker) fillIn(ctx context.Context, p *announce.Peer, passwords map[string]string) (fault string, err error) {
+func (s *Speaker) fillIn(p *announce.Peer, passwords map[string]string) (fault string) {
 	if p.PasswordSecret == "" {
-		return "", nil
+		return ""
 	}
-	password, fault, err := s.password(ctx, p.PasswordSecret)
-	if err != nil {
-		return "", err
-	}
+	password, fault := s.password(p.PasswordSecret)
 	if last, had := s.passwords[p.PasswordSecret]; fault != "" && had {
 		password = last
 		fault += "; the session goes on with the password that it had"
@@ -90,28 +86,29 @@ func (s *Speaker) fillIn(ctx context.Context, p *announce.Peer, passwords map[st
 	if p.Password = password; password != "" {
 		passwords[p.PasswordSecret] = password
 	}
-	return fault, nil
+	return fault
 }
 
 // password reads the Secret; fault says what is wrong with it, and nothing of
 // what is in it.
-func (s *Speaker) password(ctx context.Context, name string) (password, fault string, err error) {
-	var secret corev1.Secret
-	err = s.Cache.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, &secret)
-	if apierrors.IsNotFound(err) || err == nil && secret.Type != corev1.SecretTypeBasicAuth {
-		return "", fmt.Sprintf("there is no Secret %q of type %s in namespace %s", name, corev1.SecretTypeBasicAuth, s.Namespace), nil
-	}
-	if err != nil {
-		return "", "", fmt.Errorf("reading Secret %s: %w", name, err)
+func (s *Speaker) password(name string) (password, fault string) {
+	secret, err := s.secrets.get(name)
+	switch {
+	case apierrors.IsForbidden(err):
+		return "", fmt.Sprintf("the speaker may not read Secret %q: name it in the chart's value speaker.passwordSecrets, or have its role allow that", name)
+	case err != nil:
+		return "", fmt.Sprintf("Secret %q can't be read: %v", name, err)
+	case secret == nil:
+		return "", fmt.Sprintf("there is no Secret %q of type %s in namespace %s", name, corev1.SecretTypeBasicAuth, s.Namespace)
 	}
 	// A line break at the end is one of the file that the Secret was made from:
 	// no router can be given it.
 	password = strings.TrimRight(string(secret.Data[corev1.BasicAuthPasswordKey]), "\r\n")
 	switch {
 	case password == "":
-		return "", fmt.Sprintf("Secret %q has nothing under the key %q", name, corev1.BasicAuthPasswordKey), nil
+		return "", fmt.Sprintf("Secret %q has nothing under the key %q", name, corev1.BasicAuthPasswordKey)
 	case len(password) > maxPassword:
-		return "", fmt.Sprintf("the password in Secret %q is longer than the %d bytes that Linux allows", name, maxPassword), nil
+		return "", fmt.Sprintf("the password in Secret %q is longer than the %d bytes that Linux allows", name, maxPassword)
 	}
-	return password, "", nil
+	return password, ""
 }

@@ -80,6 +80,7 @@ type Speaker struct {
 	// Secrets for them.
 	peers       []announce.Peer
 	passwords   map[string]string
+	secrets     *secrets
 	sessions    sessions
 	heralds     heralds
 	bgpStatuses *bgpStatuses
@@ -121,6 +122,7 @@ func New(o Options) *Speaker {
 		known:       make(chan struct{}),
 	}
 	s.slices = newShelf(keepSlice, sameEndpoints, trimSlice, s.wakeService)
+	s.secrets = newSecrets(followSecret(o.Live, o.Namespace), func() { s.waker.wake(task{subject: thePeers}) })
 	s.gate = newGate(s.asker.ask, s.asker.forget, s.answered)
 	s.ledger = newLedger(o.Node, o.Namespace, s.wakeService)
 	s.ledger.cache, s.ledger.live, s.ledger.client = o.Cache, o.Live, o.Client

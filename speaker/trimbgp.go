@@ -3,7 +3,6 @@ package speaker
 import (
 	metallb "go.universe.tf/metallb/api/v1beta1"
 	"go.universe.tf/metallb/api/v1beta2"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -11,8 +10,7 @@ import (
 	"github.com/berth-lb/berth/api/v1beta1"
 )
 
-// cacheOfBGP is the part of CacheByObject that only BGP depends on. Of Secrets
-// the API server sends those alone that a BGPPeer can name.
+// cacheOfBGP is the part of CacheByObject that only BGP depends on.
 func cacheOfBGP(namespace, node string) map[client.Object]cache.ByObject {
 	shared := true
 	here := map[string]cache.Config{namespace: {}}
@@ -21,8 +19,6 @@ func cacheOfBGP(namespace, node string) map[client.Object]cache.ByObject {
 		&v1beta2.BGPPeer{}:          {UnsafeDisableDeepCopy: &shared, Namespaces: here, Transform: trimMetadata},
 		&metallb.BFDProfile{}:       {UnsafeDisableDeepCopy: &shared, Namespaces: here, Transform: trimMetadata},
 		&metallb.Community{}:        {UnsafeDisableDeepCopy: &shared, Namespaces: here, Transform: trimMetadata},
-		&corev1.Secret{}: {UnsafeDisableDeepCopy: &shared, Namespaces: here, Transform: trim(trimSecret),
-			Field: fields.SelectorFromSet(fields.Set{"type": string(corev1.SecretTypeBasicAuth)})},
 		&v1beta1.BGPNodeStatus{}: {UnsafeDisableDeepCopy: &shared, Namespaces: here,
 			Field: fields.SelectorFromSet(fields.Set{"metadata.name": node})},
 	}
@@ -41,13 +37,4 @@ func trimMetadata(o any) (any, error) {
 		o.ObjectMeta = named(o.ObjectMeta)
 	}
 	return o, nil
-}
-
-// trimSecret keeps the password.
-func trimSecret(secret *corev1.Secret) {
-	old := *secret
-	*secret = corev1.Secret{ObjectMeta: named(old.ObjectMeta), Type: old.Type}
-	if password, ok := old.Data[corev1.BasicAuthPasswordKey]; ok {
-		secret.Data = map[string][]byte{corev1.BasicAuthPasswordKey: password}
-	}
 }

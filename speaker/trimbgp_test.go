@@ -18,11 +18,10 @@ func TestWhatIsKeptForBGP(t *testing.T) {
 			t.Errorf("%T is watched in all namespaces", o)
 		}
 	}
-	advertisement, secret := advertised(), passwordSecret("key", "s3cret")
-	secret.Data["username"] = []byte("nobody asks")
+	advertisement := advertised()
 	profile := &metallb.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast"}}
 	community := &metallb.Community{ObjectMeta: metav1.ObjectMeta{Name: "names"}}
-	objects := []client.Object{advertisement, tor.DeepCopy(), profile, community, secret}
+	objects := []client.Object{advertisement, tor.DeepCopy(), profile, community}
 	for _, o := range objects {
 		o.SetGeneration(3)
 		o.SetAnnotations(map[string]string{"kubectl": "the whole object once more"})
@@ -33,9 +32,6 @@ func TestWhatIsKeptForBGP(t *testing.T) {
 		if o.GetAnnotations() != nil || o.GetManagedFields() != nil || o.GetName() == "" || o.GetGeneration() != 3 {
 			t.Errorf("%T keeps %v, %v, %q", o, o.GetAnnotations(), o.GetManagedFields(), o.GetName())
 		}
-	}
-	if len(secret.Data) != 1 || string(secret.Data["password"]) != "s3cret" {
-		t.Errorf("a Secret keeps %d keys", len(secret.Data))
 	}
 	if kept := objects[1].(*v1beta2.BGPPeer); !reflect.DeepEqual(kept.Spec, tor.Spec) {
 		t.Errorf("kept is %+v", kept)

@@ -134,6 +134,7 @@ func (s *Speaker) SetupWithManager(mgr manager.Manager) error {
 func (s *Speaker) sources(c cache.Cache) []source.TypedSource[task] {
 	return append(s.sourcesOfBGP(c),
 		source.TypedFunc[task](s.waker.start),
+		source.TypedFunc[task](func(ctx context.Context, _ queue) error { s.secrets.ctx = ctx; return nil }),
 		s.slices.follow(s.Live, "", func() client.ObjectList { return &discoveryv1.EndpointSliceList{} }),
 		s.ledger.records.follow(s.Live, s.Namespace, func() client.ObjectList { return &metallb.ServiceL2StatusList{} }),
 		source.TypedKind(c, &corev1.Service{}, on(serviceTask, nil)),

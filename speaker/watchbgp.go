@@ -3,7 +3,6 @@ package speaker
 import (
 	metallb "go.universe.tf/metallb/api/v1beta1"
 	"go.universe.tf/metallb/api/v1beta2"
-	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -18,7 +17,6 @@ func (s *Speaker) sourcesOfBGP(c cache.Cache, others ...source.TypedSource[task]
 		source.TypedKind(c, &v1beta2.BGPPeer{}, on(configurationTask[*v1beta2.BGPPeer], specChanged)),
 		source.TypedKind(c, &metallb.BFDProfile{}, on(configurationTask[*metallb.BFDProfile], specChanged)),
 		source.TypedKind(c, &metallb.Community{}, on(configurationTask[*metallb.Community], specChanged)),
-		source.TypedKind(c, &corev1.Secret{}, on(about[*corev1.Secret](thePeers), nil)),
 		source.TypedKind(c, &v1beta1.BGPNodeStatus{}, on(about[*v1beta1.BGPNodeStatus](theSessions), nil)),
 	)
 }

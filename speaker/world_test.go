@@ -109,6 +109,7 @@ func (w *world) startBlind(node string) *testSpeaker {
 		Layer2: s.fakeLayer2, BGP: asBGP{s.fakeBGP}, ServiceBGPStatus: w.serviceBGPStatus, Cache: w.api, Live: w.api, Client: w.api, Events: s.events, Log: logr.Discard(),
 	})
 	s.gate.ask = s.health.ask
+	s.secrets.follow = func(_ context.Context, name string, one *oneSecret) { w.answer(one, name) }
 	s.queue = priorityqueue.New[task]("test", func(o *priorityqueue.Opts[task]) {
 		o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[task](minRetry, maxRetry)
 	})
@@ -196,7 +197,9 @@ func (w *world) saw(o client.Object) {
 		case *metallb.ConfigurationState:
 			s.queue.Add(s.stateTask(o))
 		case *corev1.Secret:
-			s.queue.Add(task{subject: thePeers})
+			if one := s.secrets.named[o.Name]; one != nil {
+				w.answer(one, o.Name)
+			}
 		case *v1beta1.BGPNodeStatus:
 			if o.Name == s.Node {
 				s.queue.Add(task{subject: theSessions})
@@ -206,6 +209,15 @@ func (w *world) saw(o client.Object) {
 			s.queue.Add(task{subject: theConfiguration})
 		}
 	}
+}
+
+// answer has a store hold what the API server has of a Secret.
+func (w *world) answer(one *oneSecret, name string) {
+	secret := &corev1.Secret{}
+	if err := w.api.Get(w.Context(), client.ObjectKey{Namespace: testNamespace, Name: name}, secret); err != nil {
+		secret = nil
+	}
+	one.put(secret)
 }
 
 // shelve has a shelf follow what the API server has of an object.
