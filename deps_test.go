@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 		module + "providers", module + "providers/aws/annotation", module + "providers/aws/plan", module + "trafficpolicy",
 		"github.com/aws/", "github.com/go-logr/logr",
 	}, kubernetesTypes...),
+	"providers/aws/gates":      append([]string{module + "providers", "github.com/go-logr/logr"}, kubernetesTypes...),
 	"providers/aws/annotation": append([]string{module + "providers"}, kubernetesTypes...),
 	"providers/aws/plan": append([]string{
 		module + "providers", module + "providers/aws/annotation", module + "trafficpolicy", "go4.org/netipx",
@@ -60,7 +61,7 @@ var allowed = map[string][]string{
 }
 
 // modules are folders with a go.mod of their own, and cmd only wires.
-var elsewhere = []string{"cmd", "e2e", "charts", "bin", ".git", ".cache", "docs"}
+var elsewhere = []string{"cmd", "e2e", "charts", "bin", ".git", ".cache", "docs", "image"}
 
 func TestImports(t *testing.T) {
 	seen := map[string]bool{}

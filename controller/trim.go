@@ -46,13 +46,22 @@ func trimService(svc *corev1.Service) {
 	}
 }
 
-// trimSlice keeps addresses, nodes and conditions.
+// trimSlice keeps addresses, nodes and conditions, and the pods that are not ready:
+// backends may know why.
 func trimSlice(slice *discoveryv1.EndpointSlice) {
 	slice.Annotations, slice.OwnerReferences = nil, nil
 	for i := range slice.Endpoints {
 		e := &slice.Endpoints[i]
-		*e = discoveryv1.Endpoint{Addresses: e.Addresses, Conditions: e.Conditions, NodeName: e.NodeName}
+		*e = discoveryv1.Endpoint{Addresses: e.Addresses, Conditions: e.Conditions, NodeName: e.NodeName, TargetRef: unready(e)}
 	}
+}
+
+// unready names the pod of an endpoint that is not ready.
+func unready(e *discoveryv1.Endpoint) *corev1.ObjectReference {
+	if e.TargetRef == nil || e.Conditions.Ready == nil || *e.Conditions.Ready {
+		return nil
+	}
+	return &corev1.ObjectReference{Kind: e.TargetRef.Kind, Name: e.TargetRef.Name, UID: e.TargetRef.UID}
 }
 
 // trimNode drops what the kubelet reports about itself.

@@ -65,7 +65,7 @@ func (p *Provider) apply(ctx context.Context, a *ask, observed, desired plan.Sta
 	p.memory.update(a.stack, func(r *record) {
 		r.hash = ""
 		r.version++
-		r.name, r.wanted = desired.LoadBalancers[0].Name, targetsByKey(desired)
+		r.name, r.wanted, r.gated = desired.LoadBalancers[0].Name, targetsByKey(desired), a.request.Gated
 	})
 	err := e.run(ctx, changes)
 	if err == nil {
@@ -74,6 +74,11 @@ func (p *Provider) apply(ctx context.Context, a *ask, observed, desired plan.Sta
 	if theirs, ok := errors.AsType[*foreignError](err); ok {
 		p.memory.update(a.stack, func(r *record) { r.foreign = []string{theirs.arn} })
 		e.cleanUp(ctx, theirs.arn)
+	}
+	for _, c := range changes {
+		if c, ok := c.(plan.RegisterTargets); ok {
+			p.health.anew(e.name(c.TargetGroup), c.Targets)
+		}
 	}
 	after := e.after()
 	p.memory.update(a.stack, func(r *record) {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/berth-lb/berth/providers"
@@ -49,7 +48,7 @@ func (p *Provider) read(ctx context.Context, req providers.Request) (*ask, error
 		Nodes:          nodes,
 		EndpointSlices: req.EndpointSlices,
 		Cluster:        p.options.Cluster,
-		Gated:          p.gated(req.Service),
+		Gated:          p.gated(ctx, req),
 	}
 	// What was applied does not become wrong by what is new in the VPC.
 	return a, p.survey(ctx, a, ever)
@@ -70,11 +69,14 @@ func (p *Provider) survey(ctx context.Context, a *ask, age time.Duration) error 
 	return nil
 }
 
-func (p *Provider) gated(svc *corev1.Service) map[string]bool {
+// gated returns the addresses of pods that only wait to be healthy targets. Those
+// of a Service whose targets are nodes wait too, and have to be told that they are
+// none.
+func (p *Provider) gated(ctx context.Context, req providers.Request) map[string]bool {
 	if p.options.Gates == nil {
 		return nil
 	}
-	return p.options.Gates.Waiting(svc)
+	return p.options.Gates.Waiting(ctx, req.Key(), req.EndpointSlices)
 }
 
 func (a *ask) warn(warnings []string) {
@@ -109,8 +111,14 @@ func (p *Provider) cloud(ctx context.Context, age time.Duration, settings annota
 func (p *Provider) upToDate(a *ask) bool {
 	r, known := p.memory.get(a.stack)
 	if known && r.key == a.key && r.hash != "" {
-		p.memory.update(a.stack, func(r *record) { r.request = a.request })
-		return r.hash == a.hash
+		// Pods that wait are told how targets are, which takes a look at them.
+		same := r.hash == a.hash && (r.stack != nil || len(a.request.Gated) == 0)
+		p.memory.update(a.stack, func(r *record) {
+			if r.request = a.request; same {
+				r.gated = a.request.Gated
+			}
+		})
+		return same
 	}
 	left := a.Service.Annotations[annotation.KeyApplied]
 	if r.stack != nil || known && r.version > 0 || a.hash == "" || left != a.hash || !p.shows(a) {
@@ -118,6 +126,9 @@ func (p *Provider) upToDate(a *ask) bool {
 	}
 	if was := meta.FindStatusCondition(a.Service.Status.Conditions, providers.ConditionServing); was != nil && was.Reason == reasonTargetsUnhealthy {
 		return false // whether that is still so has to be looked at
+	}
+	if len(a.request.Gated) > 0 {
+		return false // how the targets are that pods wait for, too
 	}
 	p.memory.update(a.stack, func(r *record) { r.key, r.request, r.hash = a.key, a.request, a.hash })
 	p.backend.remember(a.stack, a.request)
@@ -173,7 +184,7 @@ func (p *Provider) desire(ctx context.Context, a *ask, observed *plan.Stack) (pl
 		return plan.Stack{}, err
 	}
 	a.warn(warnings)
-	if err := p.observer.closer(ctx, observed, desired, p.seen(a.key)); err != nil {
+	if err := p.observer.closer(ctx, observed, desired, p.seen); err != nil {
 		return plan.Stack{}, err
 	}
 	if len(observed.LoadBalancers) == 0 || named(*observed, desired.LoadBalancers[0].Name) {

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -26,8 +27,9 @@ func (s *site) crowdOf(n int, step int32) (names []string) {
 }
 
 // work calls once for each, as the workers of a controller do.
-func (s *site) work(names []string) {
-	const workers = 16
+func (s *site) work(names []string) { s.workBy(16, names) }
+
+func (s *site) workBy(workers int, names []string) {
 	queue := make(chan string, len(names))
 	for _, name := range names {
 		queue <- name
@@ -77,10 +79,13 @@ const (
 	mostPassing = 30
 )
 
+// crowds is how many of them are tried; the race detector has enough of two.
+var crowds = map[bool]int{false: 4, true: 2}[racing]
+
 // However often a process ends while Services are made, and whatever it knew of
 // them, rules in the nodes' group stay few.
 func TestKilledWhileCrowded(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(crowds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			o := awsLike()
@@ -113,6 +118,7 @@ func TestKilledWhileCrowded(t *testing.T) {
 
 // Where there is no room for rules and those that they replace, room is made.
 func TestNoRoomForRules(t *testing.T) {
+	t.Parallel()
 	o := awsLike()
 	o.Limits.Rules = mostRules + 1
 	inBubble(t, o, func(s *site) {
@@ -128,13 +134,21 @@ func TestNoRoomForRules(t *testing.T) {
 	})
 }
 
-// Many Services that are made at once, throttled, cause few changes of the nodes'
-// group; a single one has its port open as soon as it has a load balancer.
-func TestFewRounds(t *testing.T) {
+// Many Services that are made at once, throttled, take the calls that they need
+// and cause few changes of the nodes' group; a single one has its port open as soon
+// as it has a load balancer. Those above the quota say so, and get their turn.
+func TestCrowd(t *testing.T) {
 	t.Parallel()
-	const services, most = 500, 40
+	const (
+		services, over = 500, 5
+		mostRounds     = 40
+		// changesEach are for a security group with a rule, a target group with
+		// targets, a load balancer and a listener; and one for what is created again,
+		// since a throttled call came after it, and was there.
+		changesEach = 6 + 1
+	)
 	o := awsLike()
-	o.Limits.LoadBalancers = services
+	o.Limits.LoadBalancers = services - over
 	o.Buckets = fakeaws.AWSBuckets()
 	inBubble(t, o, func(s *site) {
 		names := s.crowdOf(services, 5)
@@ -144,26 +158,116 @@ func TestFewRounds(t *testing.T) {
 		if n := len(s.nodeRules()); n != 1 {
 			t.Errorf("%d rules for a single Service", n)
 		}
-		s.work(names)
+		tried := s.tryAll(names)
 		t.Logf("made in %v", time.Since(began))
+		if n := len(tried[providers.ReasonQuotaExceeded]); n != over {
+			t.Errorf("%d Services are told that a quota is used up, want %d", n, over)
+		}
+		for i, name := range tried[""][:over] {
+			if err := s.release(name); err != nil {
+				t.Fatal(err)
+			}
+			names = slices.DeleteFunc(names, func(other string) bool { return other == name })
+			t.Logf("%d is gone after %v", i, time.Since(began))
+		}
 		s.settle(names...)
-		n := 0
+		made, rounds := 0, 0
 		for _, c := range s.cloud.Calls() {
-			if strings.Contains(c.Action, "SecurityGroupIngress") && strings.Contains(c.String(), s.eks.NodeGroup) {
-				n++
+			switch {
+			case !c.Changes() || c.Code != "":
+			case strings.Contains(c.Action, "SecurityGroupIngress") && strings.Contains(c.String(), s.eks.NodeGroup):
+				rounds++
+			case !strings.HasPrefix(c.Action, "De") && !strings.HasPrefix(c.Action, "Revoke"):
+				made++
 			}
 		}
-		if n > most {
-			t.Errorf("%d changes of the nodes' group, want %d or fewer", n, most)
+		if rounds > mostRounds {
+			t.Errorf("%d changes of the nodes' group, want %d or fewer", rounds, mostRounds)
 		}
-		t.Log(n, "changes")
+		if most := changesEach * services; made > most {
+			t.Errorf("%d changes made %d Services, want %d or fewer: %v", made, services, most, s.cloud.Counts())
+		}
+		t.Log(made, "changes, the nodes' group aside, of which there were", rounds)
 		s.reached(names)
+	})
+}
+
+// tryAll calls for Services until none is throttled any more, and returns them by
+// what they are told.
+func (s *site) tryAll(names []string) map[string][]string {
+	s.t.Helper()
+	for range 100 {
+		told := map[string][]string{}
+		for _, name := range names {
+			reason := ""
+			if c := s.condition(name, providers.ConditionProvisioned); c.Status != "True" {
+				reason = c.Reason
+			}
+			if reason == providers.ReasonProvisioning {
+				reason = ""
+			}
+			told[reason] = append(told[reason], name)
+		}
+		again := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			svc, _ := s.get(name)
+			return len(svc.Status.LoadBalancer.Ingress) > 0 || slices.Contains(told[providers.ReasonQuotaExceeded], name)
+		})
+		if len(again) == 0 {
+			return told
+		}
+		s.workBy(4, again) // more would be throttled more, which takes this test time
+		time.Sleep(afterThrottle)
+	}
+	s.t.Fatal("some are still throttled")
+	return nil
+}
+
+// While AWS throttles everything for minutes, changed Services say so, keep what
+// they have, and ask at growing pauses; then all of them are done.
+func TestStorm(t *testing.T) {
+	t.Parallel()
+	const services = 50
+	o := awsLike()
+	o.Buckets = fakeaws.AWSBuckets()
+	inBubble(t, o, func(s *site) {
+		names := s.crowdOf(services, 5)
+		s.settle(names...)
+		const storm = 10 * time.Minute
+		s.cloud.Inject(fakeaws.Fault{Kind: fakeaws.Storm, Duration: storm})
+		s.cloud.Reset()
+		for i, name := range names {
+			s.change(name, func(svc *corev1.Service) { svc.Spec.Ports[0].NodePort = 31000 + int32(i) })
+		}
+		s.work(names)
+		for _, name := range names {
+			svc, _ := s.get(name)
+			if c := s.condition(name, providers.ConditionProvisioned); c.Reason != providers.ReasonThrottled || len(svc.Status.LoadBalancer.Ingress) == 0 {
+				t.Errorf("%s in the storm: %+v, it has %v", name, c, svc.Status.LoadBalancer)
+			}
+		}
+		s.settle(names...)
+		s.reached(names)
+		throttled, perMinute := 0, map[time.Time]int{}
+		for _, c := range s.cloud.Calls() {
+			if c.Code == "Throttling" || c.Code == "RequestLimitExceeded" {
+				throttled++
+				perMinute[c.Time.Truncate(time.Minute)]++
+			}
+		}
+		// The SDK tries a call 8 times; after that each Service waits 10 s and more.
+		const most, mostPerMinute = 10 * services, 4 * services
+		worst := slices.Max(slices.Collect(maps.Values(perMinute)))
+		t.Logf("%d calls were throttled, at most %d in a minute", throttled, worst)
+		if throttled > most || worst > mostPerMinute {
+			t.Errorf("in %v %d calls were throttled, %d in one minute, want %d and %d at most", storm, throttled, worst, most, mostPerMinute)
+		}
 	})
 }
 
 // A rule goes with the Service that needed it, without a scan where all others
 // are known.
 func TestRuleGoes(t *testing.T) {
+	t.Parallel()
 	inBubble(t, awsLike(), func(s *site) {
 		s.set = func(o *Options) { o.Scan = 1000 * time.Hour }
 		s.start()

@@ -153,6 +153,7 @@ func (p *Provider) learn(stack string, r record, observed, desired plan.Stack) {
 	p.memory.update(stack, func(now *record) {
 		if now.version == r.version && now.stack == nil && now.hash == r.hash && r.hash != "" {
 			now.stack, now.name, now.wanted = &observed, desired.LoadBalancers[0].Name, targetsByKey(desired)
+			now.gated = r.request.Gated
 		}
 	})
 }
@@ -192,8 +193,9 @@ func (p *Provider) inTurnTargets(ctx context.Context, stack string, r record, ob
 			return err
 		}
 		g.Targets = registered(targets)
-		p.seen(r.key)(*g, targets)
+		p.seen(*g, targets)
 	}
+	p.tellGates(stack)
 	if after, _ := p.health.verdict(believed); after != before {
 		p.options.Wake(r.key)
 		p.lookLater(stack, 0)

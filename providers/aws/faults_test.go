@@ -2,6 +2,7 @@ package aws
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,11 +79,13 @@ func lifeOf(t *testing.T) (after []string, calls []int) {
 }
 
 // apart is how many calls are between two faults of a kind that the SDK retries
-// by itself: several fit into one life.
+// by itself: several fit into one stage.
 const apart = 7
 
-// Whatever goes wrong with any call, everything ends as if it had not.
+// Whatever goes wrong with any call, everything ends as if it had not. A life has a
+// fault in each stage, since a stage begins as if there had been none before.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	want, calls := lifeOf(t)
 	for _, tc := range []struct {
 		fault   fakeaws.Fault
@@ -94,19 +97,17 @@ func TestFaults(t *testing.T) {
 		{fakeaws.Fault{Kind: fakeaws.LostAnswer}, false},
 		{fakeaws.Fault{Kind: fakeaws.Refuse, Code: "InternalFailure", Message: "no retry helps", Status: 400}, false},
 	} {
-		for i, stage := range stages {
-			t.Run(fmt.Sprintf("%s/%s", stage.name, tc.fault.Kind), func(t *testing.T) {
+		last := slices.Max(calls)
+		if tc.retried {
+			last = apart
+		}
+		for n := 1; n <= last; n++ {
+			t.Run(fmt.Sprintf("%s/%d", tc.fault.Kind, n), func(t *testing.T) {
 				t.Parallel()
-				last := calls[i]
-				if tc.retried {
-					last = apart
-				}
-				for n := 1; n <= last; n++ {
-					if faulty(t, i, faultsAt(tc.fault, n, calls[i], tc.retried), want[i]) {
-						t.Errorf("with the fault at call %d", n)
-						return
-					}
-				}
+				live(t, n, calls, want, func(s *site, i int) {
+					s.cloud.ClearFaults()
+					s.cloud.Inject(faultsAt(tc.fault, n, calls[i], tc.retried)...)
+				})
 			})
 		}
 	}
@@ -123,20 +124,24 @@ func faultsAt(f fakeaws.Fault, n, calls int, retried bool) []fakeaws.Fault {
 	return all
 }
 
-// faulty lives until the end of one stage, in which there are faults, and says
-// whether they show.
-func faulty(t *testing.T, at int, faults []fakeaws.Fault, want string) (failed bool) {
+// live lives until the last stage that makes n calls, with trouble in each stage
+// that does, and compares what there is after it.
+func live(t *testing.T, n int, calls []int, want []string, trouble func(s *site, stage int)) {
 	inBubble(t, awsLike(), func(s *site) {
-		for i, stage := range stages[:at+1] {
-			if i == at {
-				s.cloud.Reset()
-				s.cloud.Inject(faults...)
+		for i, stage := range stages {
+			if n > slices.Max(calls[i:]) {
+				return
 			}
+			if n <= calls[i] {
+				trouble(s, i)
+			}
+			s.cloud.Reset()
 			stage.live(s)
+			if s.differs(stage.name, want[i]) {
+				return
+			}
 		}
-		failed = s.differs(stages[at].name, want)
 	})
-	return failed
 }
 
 func short(c fakeaws.Call) string {
@@ -171,33 +176,17 @@ func difference(want, got string) string {
 // A process that ends with any call, the answer to which it does not see, is
 // continued by the next one.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	want, calls := lifeOf(t)
-	for i, stage := range stages {
-		t.Run(stage.name, func(t *testing.T) {
+	for n := 1; n <= slices.Max(calls); n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
-			for n := 1; n <= calls[i]; n++ {
-				if killed(t, i, n, want[i]) {
-					t.Errorf("killed by call %d", n)
-					return
-				}
-			}
-		})
-	}
-}
-
-func killed(t *testing.T, at, n int, want string) (failed bool) {
-	inBubble(t, awsLike(), func(s *site) {
-		for i, stage := range stages[:at+1] {
-			if i == at {
+			live(t, n, calls, want, func(s *site, _ int) {
 				s.fatal = n
 				s.start()
-				s.cloud.Reset()
-			}
-			stage.live(s)
-		}
-		failed = s.differs(stages[at].name, want)
-	})
-	return failed
+			})
+		})
+	}
 }
 
 // differs reports how what there is differs from what there should be.

@@ -1,13 +1,14 @@
 package aws
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
-	"github.com/berth-lb/berth/providers"
 	"github.com/berth-lb/berth/providers/aws/plan"
 )
 
@@ -26,8 +27,10 @@ type groupHealth struct {
 	healthy map[plan.Target]bool
 	// checked says that no target is still being checked for the first time.
 	checked bool
-	// trouble is AWS's word on the first target that is not healthy.
+	// trouble is AWS's word on the first target that is not healthy, and words those
+	// on all that are not.
 	trouble string
+	words   map[plan.Target]string
 }
 
 func newHealth() *health { return &health{groups: map[string]groupHealth{}} }
@@ -43,6 +46,22 @@ func (h *health) get(group string) (groupHealth, bool) {
 	defer h.mu.Unlock()
 	g, ok := h.groups[group]
 	return g, ok
+}
+
+// anew notes that targets were just registered: how an earlier pod with such an
+// address was says nothing of them.
+func (h *health) anew(group string, targets []plan.Target) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g, known := h.groups[group]
+	if !known {
+		return
+	}
+	g.checked, g.healthy = false, maps.Clone(g.healthy)
+	for _, t := range targets {
+		delete(g.healthy, t)
+	}
+	h.groups[group] = g
 }
 
 // keep forgets all other groups.
@@ -65,7 +84,7 @@ func (h *health) anyHealthy(group string, targets []plan.Target) bool {
 // healthOf reads an answer of AWS. Targets that are on their way out don't
 // count.
 func healthOf(targets []targetHealth) groupHealth {
-	g := groupHealth{healthy: map[plan.Target]bool{}, checked: true}
+	g := groupHealth{healthy: map[plan.Target]bool{}, checked: true, words: map[plan.Target]string{}}
 	for _, t := range targets {
 		state, why := elbtypes.TargetHealthStateEnum(""), ""
 		if h := t.TargetHealth; h != nil {
@@ -74,9 +93,11 @@ func healthOf(targets []targetHealth) groupHealth {
 				why = fmt.Sprintf("%s (%s)", *h.Description, h.Reason)
 			}
 		}
+		target := targetOf(t.Target)
 		switch state {
 		case elbtypes.TargetHealthStateEnumHealthy, elbtypes.TargetHealthStateEnumUnavailable:
-			g.healthy[targetOf(t.Target)] = true
+			g.healthy[target] = true
+			continue
 		case elbtypes.TargetHealthStateEnumInitial, elbtypes.TargetHealthStateEnumUnused:
 			g.checked = false
 		case elbtypes.TargetHealthStateEnumUnhealthy:
@@ -84,25 +105,70 @@ func healthOf(targets []targetHealth) groupHealth {
 				g.trouble = why
 			}
 		}
+		g.words[target] = why
 	}
 	return g
 }
 
 // seen keeps what a look at targets showed.
-func (p *Provider) seen(key providers.Key) seen {
-	return func(g plan.TargetGroup, targets []targetHealth) {
-		state := healthOf(targets)
-		p.health.put(g.ARN, state)
-		if p.options.Gates == nil {
-			return
-		}
-		byAddress := map[string]bool{}
-		for _, t := range targets {
-			target := targetOf(t.Target)
-			byAddress[target.ID] = state.healthy[target]
-		}
-		p.options.Gates.Looked(key, g.Key, byAddress)
+func (p *Provider) seen(g plan.TargetGroup, targets []targetHealth) {
+	p.health.put(g.ARN, healthOf(targets))
+}
+
+// tellGates tells the readiness gates of pods how their targets are.
+func (p *Provider) tellGates(stack string) {
+	r, _ := p.memory.get(stack)
+	if p.options.Gates == nil || r.stack == nil || len(r.gated) == 0 {
+		return
 	}
+	var names []string
+	for _, g := range r.stack.TargetGroups {
+		names = append(names, g.Name)
+	}
+	p.options.Gates.Looked(r.key, names, p.health.gated(r))
+}
+
+// gated says of each address that waits for a readiness gate what is in the way.
+func (h *health) gated(r record) map[string]string {
+	trouble := map[string]string{}
+	for address := range r.gated {
+		trouble[address] = ""
+	}
+	for _, key := range sortedKeys(r.wanted) {
+		for _, t := range r.wanted[key] {
+			if has, waits := trouble[t.ID]; waits && has == "" {
+				trouble[t.ID] = h.troubleOf(r.stack.TargetGroups, key, t)
+			}
+		}
+	}
+	return trouble
+}
+
+// waited says whether a pod still waits to be found healthy.
+func (h *health) waited(r record) bool {
+	for _, trouble := range h.gated(r) {
+		if trouble != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// troubleOf says why a target is healthy in none of the groups of that Key. There
+// are two while one takes the place of the other.
+func (h *health) troubleOf(groups []plan.TargetGroup, key string, t plan.Target) string {
+	trouble := "not a target yet"
+	for _, g := range groups {
+		if g.Key != key || !slices.Contains(g.Targets, t) {
+			continue
+		}
+		state, _ := h.get(g.ARN)
+		if state.healthy[t] {
+			return ""
+		}
+		trouble = fmt.Sprintf("target group %s: %s", g.Name, cmp.Or(state.words[t], "registered just now"))
+	}
+	return trouble
 }
 
 // verdict says what is wrong with the targets of a stack as far as is known:
@@ -130,9 +196,13 @@ func (h *health) verdict(s plan.Stack) (trouble string, known bool) {
 }
 
 // settled says whether looking again would show nothing that matters: each
-// group has a healthy target, and every pod in it was checked.
-func (h *health) settled(s plan.Stack) bool {
-	for _, g := range s.TargetGroups {
+// group has a healthy target, every pod in it was checked, and none waits to be
+// found healthy.
+func (h *health) settled(r record) bool {
+	if h.waited(r) {
+		return false
+	}
+	for _, g := range r.stack.TargetGroups {
 		state, known := h.get(g.ARN)
 		if len(g.Targets) == 0 {
 			continue

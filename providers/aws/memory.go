@@ -32,6 +32,9 @@ type record struct {
 	// Key of their group.
 	name   string
 	wanted map[string][]plan.Target
+	// gated are the addresses in wanted, and others, whose pods wait for readiness
+	// gates.
+	gated map[string]bool
 	// held says since when, by ARN of a target group, targets are kept in it that
 	// are not wanted.
 	held map[string]time.Time
@@ -42,6 +45,8 @@ type record struct {
 	failures, looks int
 	// version counts what was put in by those who change AWS.
 	version int
+	// doubted says that stack turned out to be wrong while somebody worked by it.
+	doubted bool
 }
 
 func newMemory() *memory {
@@ -60,10 +65,16 @@ func (m *memory) claim(stack string) bool {
 	return true
 }
 
-func (m *memory) unclaim(stack string) {
+// unclaim lets others work on a stack. Where what is known of it was doubted
+// meanwhile it is forgotten, and the key to be woken is returned.
+func (m *memory) unclaim(stack string) (providers.Key, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.busy, stack)
+	if r := m.records[stack]; r != nil && r.doubted {
+		return r.forget(), true
+	}
+	return providers.Key{}, false
 }
 
 // get returns what is known of a stack, false if nothing is.
@@ -89,17 +100,27 @@ func (m *memory) update(stack string, change func(*record)) {
 }
 
 // forget has the next Ensure look at AWS, unless what is known has changed since
-// it had this version. It returns the key to be woken.
+// it had this version. It returns the key to be woken; if somebody is at work,
+// unclaim does.
 func (m *memory) forget(stack string, version int) (providers.Key, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.records[stack]
-	if r == nil || r.version != version || m.busy[stack] {
+	if r == nil || r.version != version {
 		return providers.Key{}, false
 	}
-	r.stack, r.hash = nil, ""
+	if m.busy[stack] {
+		r.doubted = true
+		return providers.Key{}, false
+	}
+	return r.forget(), true
+}
+
+// forget leaves nothing that an Ensure could go by.
+func (r *record) forget() providers.Key {
+	r.stack, r.hash, r.doubted = nil, "", false
 	r.version++ // nor is what an earlier process left on the Service good any more
-	return r.key, true
+	return r.key
 }
 
 // drop forgets a Service altogether.

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/providers/aws/plan"
 )
 
 func apiError(code, message string) error {
@@ -245,5 +246,43 @@ func TestDiscover(t *testing.T) {
 		if _, _, err := Discover(t.Context(), given); err == nil || !strings.Contains(err.Error(), flag) {
 			t.Errorf("given %v: %v", given, err)
 		}
+	}
+}
+
+// What a scan finds while a Service is being worked on is not lost: it is looked at
+// anew right after.
+func TestDoubt(t *testing.T) {
+	key := providers.Key{Namespace: "default", Name: "web", UID: "1"}
+	for _, tc := range []struct {
+		why     string
+		busy    bool
+		version int // that the scan saw
+		now     bool
+		later   bool
+	}{
+		{"nobody works on it", false, 3, true, false},
+		{"somebody does", true, 3, false, true},
+		{"it was changed since the scan saw it", false, 2, false, false},
+		{"it was changed since, by who still works on it", true, 2, false, false},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			m := newMemory()
+			m.update("default/web", func(r *record) { r.key, r.version, r.hash, r.stack = key, 3, "v1:", &plan.Stack{} })
+			if tc.busy {
+				m.claim("default/web")
+			}
+			woken, now := m.forget("default/web", tc.version)
+			after, later := m.unclaim("default/web")
+			if now != tc.now || later != tc.later || now && woken != key || later && after != key {
+				t.Errorf("woken at once %v, afterwards %v", now, later)
+			}
+			if r, _ := m.get("default/web"); (r.stack == nil && r.hash == "") != (tc.now || tc.later) {
+				t.Errorf("it is known as %+v", r)
+			}
+			m.claim("default/web")
+			if _, again := m.unclaim("default/web"); again {
+				t.Error("it is forgotten twice")
+			}
+		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/berth-lb/berth/providers"
 	"github.com/berth-lb/berth/providers/aws/annotation"
@@ -47,12 +48,14 @@ type Options struct {
 
 // Gates are readiness gates of pods that wait for their target to be healthy.
 type Gates interface {
-	// Waiting returns the addresses of those pods of a Service that are ready but
-	// for such a gate.
-	Waiting(svc *corev1.Service) map[string]bool
-	// Looked is told of every look at the targets of a target group, by address:
-	// whether they are healthy. It must not block.
-	Looked(key providers.Key, targetGroup string, healthy map[string]bool)
+	// Waiting returns the addresses among all, the EndpointSlices of a Service,
+	// whose pods are ready but for such a gate. The Service is woken when that
+	// changes. With no slices it is forgotten.
+	Waiting(ctx context.Context, key providers.Key, all []*discoveryv1.EndpointSlice) map[string]bool
+	// Looked is told the names of the target groups of a Service and, of each
+	// address that waits, what is in the way; nothing where it is healthy in all
+	// target groups that it is wanted in. It must not block.
+	Looked(key providers.Key, targetGroups []string, trouble map[string]string)
 }
 
 // Provider makes Network Load Balancers. Run has to run beside it.
@@ -107,6 +110,14 @@ func (p *Provider) Needs() providers.Needs {
 	}
 }
 
+// leave lets others work on a stack, and has it be looked at again if it is not as
+// this one took it to be.
+func (p *Provider) leave(stack string) {
+	if key, doubted := p.memory.unclaim(stack); doubted {
+		p.options.Wake(key)
+	}
+}
+
 // rounds is how often AWS is observed anew within one Ensure where it turns out
 // to hold something else than was known.
 const rounds = 4
@@ -121,12 +132,13 @@ func (p *Provider) Ensure(ctx context.Context, req providers.Request) (providers
 	if !p.memory.claim(stack) {
 		return shown(req.Service), refusal(providers.ReasonProvisioning, time.Second, "what an earlier Service of this name had is being deleted")
 	}
-	defer p.memory.unclaim(stack)
+	defer p.leave(stack)
 
 	ask, err := p.read(ctx, req)
 	if err == nil && !p.upToDate(ask) {
 		err = p.bring(ctx, ask)
 	}
+	p.tellGates(stack)
 	return p.answer(ctx, ask, err)
 }
 
@@ -192,7 +204,10 @@ func (p *Provider) Release(ctx context.Context, key providers.Key) error {
 	if !p.memory.claim(stack) {
 		return providers.ErrPending
 	}
-	defer p.memory.unclaim(stack)
+	defer p.leave(stack)
+	if p.options.Gates != nil {
+		p.options.Gates.Waiting(ctx, key, nil)
+	}
 	if r, _ := p.memory.get(stack); r.key.Name != "" && r.key.UID != key.UID {
 		return nil
 	}

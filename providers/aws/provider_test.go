@@ -74,6 +74,7 @@ func TestNothingChanged(t *testing.T) {
 // A process that begins lists once and finds by the annotation that nothing is
 // to be done; its first scan changes nothing either.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	const services = 40
 	inBubble(t, awsLike(), func(s *site) {
 		var names []string
@@ -101,6 +102,7 @@ func TestRestart(t *testing.T) {
 
 // An hour at rest costs a scan.
 func TestRest(t *testing.T) {
+	t.Parallel()
 	const services = 100
 	o := awsLike()
 	o.Limits.LoadBalancers = services
@@ -230,6 +232,7 @@ func (s *site) foreign(kind string) {
 
 // Whatever is changed or deleted behind our back is put right by the next scan.
 func TestDrift(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"listener", "load balancer", "target group port", "security group rule", "nodes' rule", "tag", "target"} {
 		t.Run(name, func(t *testing.T) { restores(t, name, false) })
 	}
@@ -291,6 +294,7 @@ func TestDeletionProtection(t *testing.T) {
 
 // Nodes that come together are registered together.
 func TestNodesJoin(t *testing.T) {
+	t.Parallel()
 	inBubble(t, awsLike(), func(s *site) {
 		names := []string{"default/a", "default/b", "default/c"}
 		for i, name := range []string{"a", "b", "c"} {
@@ -344,6 +348,7 @@ func TestRollingUpdate(t *testing.T) {
 
 // Who may not do something is told what, and others go on.
 func TestDenied(t *testing.T) {
+	t.Parallel()
 	for action, reason := range map[string]string{
 		"tag:GetResources":                            "tag:GetResources",
 		"ec2:DescribeSubnets":                         "ec2:DescribeSubnets",

@@ -16,6 +16,9 @@ const (
 	steadyLooks   = 12
 	slowerLooks   = 6
 	longestPauses = 64
+	// gateLooks is how many looks count at most while a pod waits to be found
+	// healthy: the pause then stays four first pauses.
+	gateLooks = steadyLooks + 2*slowerLooks
 	// healthLooks is how many target groups are looked at at a time.
 	healthLooks = 8
 )
@@ -27,7 +30,7 @@ func (p *Provider) follow(stack string, changed, held bool) {
 		return
 	}
 	lb := currentOf(*r.stack, r.name)
-	if changed || held || lb.State == stateProvisioning || !p.health.settled(*r.stack) {
+	if changed || held || lb.State == stateProvisioning || !p.health.settled(r) {
 		p.lookLater(stack, r.looks)
 	}
 }
@@ -81,7 +84,7 @@ func (p *Provider) lookAtState(ctx context.Context, stack string, r record) {
 	arn := currentOf(*r.stack, r.name).ARN
 	found, err := p.observer.loadBalancers.get(ctx, arn)
 	if err != nil {
-		p.log.Error(explain("describe a load balancer that is being provisioned", err), "looking at what takes time", "service", stack)
+		p.lookFailed(stack, "describe a load balancer that is being provisioned", err)
 		p.lookLater(stack, r.looks+1)
 		return
 	}
@@ -98,6 +101,17 @@ func (p *Provider) lookAtState(ctx context.Context, stack string, r record) {
 	p.options.Wake(r.key)
 	p.memory.update(stack, func(r *record) { r.looks = 0 })
 	p.lookLater(stack, 0)
+}
+
+// lookFailed logs why a look showed nothing. Throttled is what many are at once,
+// and each looks again.
+func (p *Provider) lookFailed(stack, doing string, err error) {
+	const what = "looking at what takes time"
+	if isThrottle(err) {
+		p.log.V(1).Info(what, "service", stack, "err", explain(doing, err).Error())
+		return
+	}
+	p.log.Error(explain(doing, err), what, "service", stack)
 }
 
 // lost has what is gone be made again.
@@ -135,18 +149,23 @@ func (p *Provider) lookAtTargets(ctx context.Context, stack string, r record) {
 		}
 		targets, err := p.observer.health(ctx, g.ARN)
 		if err != nil && ctx.Err() == nil {
-			p.log.Error(explain("describe the targets of "+g.Name, err), "looking at what takes time", "service", stack)
+			p.lookFailed(stack, "describe the targets of "+g.Name, err)
 		}
 		if err == nil {
-			p.seen(r.key)(g, targets)
+			p.seen(g, targets)
 		}
 	}
 	after, known := p.health.verdict(*r.stack)
 	if before != after || wasKnown != known || p.mayGo(r) {
 		p.options.Wake(r.key)
 	}
-	if len(r.held) > 0 || !p.health.settled(*r.stack) {
-		p.lookLater(stack, r.looks+1)
+	p.tellGates(stack)
+	looks := r.looks + 1
+	if p.health.waited(r) {
+		looks = min(looks, gateLooks)
+	}
+	if len(r.held) > 0 || !p.health.settled(r) {
+		p.lookLater(stack, looks)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/berth-lb/berth/providers"
 	"github.com/berth-lb/berth/providers/aws"
 	"github.com/berth-lb/berth/providers/aws/annotation"
+	"github.com/berth-lb/berth/providers/aws/gates"
 	"github.com/berth-lb/berth/providers/aws/plan"
 )
 
@@ -82,9 +83,14 @@ func newAWS(ctx context.Context, mgr manager.Manager, wake providers.Wake, o *op
 	if err != nil {
 		return nil, err
 	}
-	options.Wake, options.Service = wake, servicesIn(ctx, mgr.GetClient())
+	pods, err := newPods(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
+	if err != nil {
+		return nil, err
+	}
+	opened := gates.New(pods, wake, options.Log)
+	options.Wake, options.Service, options.Gates = wake, servicesIn(ctx, mgr.GetClient()), opened
 	p := aws.New(options)
-	return p, mgr.Add(manager.RunnableFunc(p.Run))
+	return p, errors.Join(mgr.Add(manager.RunnableFunc(opened.Run)), mgr.Add(manager.RunnableFunc(p.Run)))
 }
 
 // servicesIn returns a lookup of Services.

@@ -46,5 +46,7 @@ Any number may run at once; one leads and the others stand by.`,
 		},
 	}
 	o.addTo(cmd.Flags())
+	cmd.AddCommand(applyCRDsCommand())
+	cmd.CompletionOptions.DisableDefaultCmd = true
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -16,6 +17,7 @@ import (
 	"github.com/berth-lb/berth/providers"
 	"github.com/berth-lb/berth/providers/aws"
 	"github.com/berth-lb/berth/providers/aws/annotation"
+	"github.com/berth-lb/berth/providers/aws/gates"
 	"github.com/berth-lb/berth/trafficpolicy"
 )
 
@@ -42,7 +44,18 @@ func dryRun(ctx context.Context, o *options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	pods, err := newPods(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return err
+	}
 	options.DryRun, options.Wake, options.Service = true, func(providers.Key) {}, servicesIn(ctx, c)
+	shut := gates.New(unchanged{pods}, options.Wake, log)
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	running.Go(func() { _ = shut.Run(ctx) })
+	options.Gates = shut
 	p := aws.New(options)
 	backends, err := controller.NewBackends(o.namespace, o.defaultBackend,
 		controller.Backend{Name: "aws", Class: o.class("aws"), Claims: annotation.Wants, Provider: p})

@@ -27,6 +27,9 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
+	if err := process.Identify(log); err != nil {
+		return err
+	}
 	config, err := process.FindAPIServer(o.kubeconfig, "berth-controller")
 	if err != nil {
 		return err

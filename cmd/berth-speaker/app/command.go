@@ -42,8 +42,8 @@ BGPNodeStatus with the node's name. Stopped to be started anew, it leaves the
 routers as they are where graceful restart is enabled; on a node that is
 cordoned, excluded, shutting down or deleted, it withdraws everything first.
 
-It has to run in the node's network namespace, with CAP_NET_RAW and
-CAP_NET_ADMIN.`,
+It has to run in the node's network namespace, with CAP_NET_RAW. With
+CAP_NET_ADMIN it can have larger receive buffers than net.core.rmem_max.`,
 		Example: `  # On a node, as a Pod does it
   BERTH_NODE_NAME=node-a berth-speaker
 

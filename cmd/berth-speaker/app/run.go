@@ -31,6 +31,9 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
+	if err := process.Identify(log); err != nil {
+		return err
+	}
 	lock, err := onlyOne(o.nodeName)
 	if err != nil {
 		return err

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/berth-lb/berth/cmd/internal/version"
 )
 
 // Exit codes: a mistake in how it was called is told apart from a failure.
@@ -50,11 +52,14 @@ func Main(cmd *cobra.Command, gcPercent int) int {
 // prepare has all mistakes of the caller be UsageErrors, told once.
 func prepare(cmd *cobra.Command) {
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return Usage(fmt.Errorf("%q is not understood; there are only flags", args[0]))
+	cmd.Version = version.Get().String()
+	for _, c := range append(cmd.Commands(), cmd) {
+		c.Args = func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return Usage(fmt.Errorf("%q is not understood", args[0]))
+			}
+			return nil
 		}
-		return nil
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
 }
