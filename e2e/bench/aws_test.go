@@ -70,7 +70,11 @@ func (d *deployment) settle(now time.Time, ready int) (least, most int) {
 		d.step(now)
 		least = min(least, d.count(d.ready))
 		most = max(most, d.count(func(p *pod) bool { return p.told.IsZero() }))
-		d.open(d.waiting())
+		healthy := map[string]string{}
+		for address := range d.waiting() {
+			healthy[address] = ""
+		}
+		d.open(healthy)
 	}
 	return least, most
 }

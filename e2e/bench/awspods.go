@@ -148,12 +148,12 @@ func (d *deployment) waiting() map[string]bool {
 	return addresses
 }
 
-// open opens the gates of pods that are healthy.
-func (d *deployment) open(healthy map[string]bool) {
+// open opens the gates of pods that nothing is in the way of.
+func (d *deployment) open(trouble map[string]string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, p := range d.pods {
-		if healthy[p.address] && !p.gate {
+		if trouble, waits := trouble[p.address]; waits && trouble == "" && !p.gate {
 			p.gate, d.opened = true, true
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/berth-lb/berth/providers"
 	"github.com/berth-lb/berth/providers/aws"
@@ -114,11 +114,13 @@ func checked(all []*deployment) func(fakeaws.Target) fakeaws.Health {
 type gates struct{ *account }
 
 // Waiting implements aws.Gates.
-func (g gates) Waiting(svc *corev1.Service) map[string]bool { return g.of(svc.Name).waiting() }
+func (g gates) Waiting(_ context.Context, key providers.Key, _ []*discoveryv1.EndpointSlice) map[string]bool {
+	return g.of(key.Name).waiting()
+}
 
 // Looked implements aws.Gates.
-func (g gates) Looked(key providers.Key, _ string, healthy map[string]bool) {
-	g.of(key.Name).open(healthy)
+func (g gates) Looked(key providers.Key, _ []string, trouble map[string]string) {
+	g.of(key.Name).open(trouble)
 }
 
 func (a *account) of(name string) *deployment {

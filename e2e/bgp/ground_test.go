@@ -30,7 +30,7 @@ type ground struct {
 
 func newGround(t *testing.T) *ground {
 	s := site.New(t, site.Options{
-		Suffix: ".race", Clients: -1, SpeakerFlags: []string{"--service-bgp-status"},
+		Suffix: ".race", Clients: -1, Values: []string{"speaker.serviceBGPStatus=true"},
 		Routers: []lab.RouterOptions{{Software: lab.FRR, Change: patientBFD}, {Software: lab.BIRD, Change: patientBFD}},
 	})
 	g := &ground{Site: s, t: t, ctx: t.Context()}

@@ -35,6 +35,10 @@ type Options struct {
 	// ControllerManager starts kube-controller-manager with the controllers
 	// that make EndpointSlices, end namespaces and collect garbage.
 	ControllerManager bool
+	// Workloads adds those that make Pods of Deployments, DaemonSets and Jobs.
+	Workloads bool
+	// Audit notes what ServiceAccounts ask for, for Refused.
+	Audit bool
 	// APIServerArgs are further flags of kube-apiserver.
 	APIServerArgs []string
 }
@@ -128,7 +132,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.startAPIServerOnFreePort(ctx); err != nil {
 		return err
 	}
-	if !c.opts.ControllerManager {
+	if !c.opts.ControllerManager && !c.opts.Workloads {
 		return nil
 	}
 	return c.startControllerManager()
@@ -197,19 +201,20 @@ func (c *Cluster) ResumeAPIServer() { c.apiServer.Signal(syscall.SIGCONT) }
 // Run starts another program, which ends with ctx or with the cluster at the
 // latest and writes its log in the cluster's directory.
 func (c *Cluster) Run(ctx context.Context, binary string, args ...string) (*Process, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	name := filepath.Base(binary)
-	binary, err := filepath.Abs(binary)
+	at, err := filepath.Abs(binary)
 	if err != nil {
 		return nil, err
 	}
-	p, err := start(ctx, spec{
-		name:   name,
-		log:    filepath.Join(c.dir, fmt.Sprintf("%s-%d.log", name, len(c.runs)+1)),
-		binary: binary,
-		args:   args,
-	})
+	return c.RunProgram(ctx, filepath.Base(binary), Program{Binary: at, Args: args})
+}
+
+// RunProgram is Run of a program with an environment of its own. The log is
+// called after name.
+func (c *Cluster) RunProgram(ctx context.Context, name string, program Program) (*Process, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	program.Log = filepath.Join(c.dir, fmt.Sprintf("%s-%d.log", name, len(c.runs)+1))
+	p, err := StartProgram(ctx, program)
 	if err == nil {
 		c.runs = append(c.runs, p)
 	}

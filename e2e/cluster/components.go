@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,7 +94,11 @@ func (c *Cluster) startAPIServerOnFreePort(ctx context.Context) error {
 	return err
 }
 
-func (c *Cluster) startAPIServer(ctx context.Context) (err error) {
+func (c *Cluster) startAPIServer(ctx context.Context) error {
+	audit, err := c.auditArgs()
+	if err != nil {
+		return err
+	}
 	c.apiServer, err = c.component("kube-apiserver", append([]string{
 		"--etcd-servers=" + etcdSocket,
 		"--bind-address=127.0.0.1",
@@ -115,17 +120,27 @@ func (c *Cluster) startAPIServer(ctx context.Context) (err error) {
 		"--max-requests-inflight=2000",
 		"--max-mutating-requests-inflight=1000",
 		"--profiling=false",
-	}, c.opts.APIServerArgs...)...)
+	}, slices.Concat(audit, c.opts.APIServerArgs)...)...)
 	if err != nil {
 		return err
 	}
 	return c.waitReady(ctx)
 }
 
+// Controllers that a lab needs, and those that turn workloads into pods.
+const (
+	controllers         = "endpointslice-controller,namespace-controller,garbage-collector-controller,serviceaccount-controller"
+	workloadControllers = ",deployment-controller,replicaset-controller,daemonset-controller,job-controller,disruption-controller"
+)
+
 func (c *Cluster) startControllerManager() (err error) {
+	which := controllers
+	if c.opts.Workloads {
+		which += workloadControllers
+	}
 	c.controllerManager, err = c.component("kube-controller-manager",
 		"--kubeconfig="+c.Kubeconfig(),
-		"--controllers=endpointslice-controller,namespace-controller,garbage-collector-controller,serviceaccount-controller",
+		"--controllers="+which,
 		"--leader-elect=false",
 		"--secure-port=0",
 		"--kube-api-qps=1000",

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -31,6 +32,8 @@ type spec struct {
 
 // Program is what StartProgram starts.
 type Program struct {
+	// Name is what errors call it; that of the binary if empty.
+	Name string
 	// Binary is a path, and Args what follows it.
 	Binary string
 	Args   []string
@@ -47,7 +50,7 @@ type Program struct {
 // killed, or ctx ends.
 func StartProgram(ctx context.Context, p Program) (*Process, error) {
 	return start(ctx, spec{
-		name: filepath.Base(p.Binary), log: p.Log,
+		name: cmp.Or(p.Name, filepath.Base(p.Binary)), log: p.Log,
 		binary: p.Binary, args: p.Args, env: p.Env,
 		netns: p.Netns,
 	})

@@ -5,6 +5,8 @@ package lab
 import (
 	"fmt"
 	"sync/atomic"
+
+	"github.com/berth-lb/berth/e2e/cluster"
 )
 
 // Enclave is a network namespace of its own, joined to nothing. All that can be
@@ -12,6 +14,7 @@ import (
 // of its own loopback too.
 type Enclave struct {
 	Station
+	lab  *Lab
 	ways []*gateway
 }
 
@@ -22,8 +25,8 @@ var enclaves atomic.Int64
 // latest.
 func (l *Lab) Enclave(addresses ...string) (*Enclave, error) {
 	name := fmt.Sprint("enclave", enclaves.Add(1))
-	e := &Enclave{Station: Station{Name: name, ns: namespace{l.prefix + name}}}
-	if err := e.build(l, addresses); err != nil {
+	e := &Enclave{lab: l, Station: Station{Name: name, ns: namespace{l.prefix + name}}}
+	if err := e.build(addresses); err != nil {
 		e.Close()
 		return nil, fmt.Errorf("building %s: %w", name, err)
 	}
@@ -33,15 +36,15 @@ func (l *Lab) Enclave(addresses ...string) (*Enclave, error) {
 	return e, nil
 }
 
-func (e *Enclave) build(l *Lab, addresses []string) error {
+func (e *Enclave) build(addresses []string) error {
 	if err := (commands{"netns add " + e.ns.name}).run(); err != nil {
 		return err
 	}
 	if err := e.ns.ip(commands{"link set dev lo up"}); err != nil {
 		return err
 	}
-	if l.opts.Cluster != nil {
-		server, err := l.apiServer()
+	if e.lab.opts.Cluster != nil {
+		server, err := e.lab.apiServer()
 		if err != nil {
 			return err
 		}
@@ -55,6 +58,15 @@ func (e *Enclave) build(l *Lab, addresses []string) error {
 		e.ways = append(e.ways, way)
 	}
 	return nil
+}
+
+// RunProgram starts a program in the enclave. The log is called after name.
+func (e *Enclave) RunProgram(name string, program cluster.Program) (*Program, error) {
+	p, err := e.lab.runProgram(name, e.ns, program)
+	if err != nil {
+		return nil, fmt.Errorf("in %s: %w", e.Name, err)
+	}
+	return p, nil
 }
 
 // Close removes the enclave. Nothing runs in there any more.

@@ -106,6 +106,13 @@ func (p *Program) Stop(ctx context.Context) error {
 	return proc.Wait(ctx)
 }
 
+// Wait returns when the program, as started last, is gone: nil if it exited with
+// status 0.
+func (p *Program) Wait(ctx context.Context) error { return p.process().Wait(ctx) }
+
+// Term asks the program to end by SIGTERM.
+func (p *Program) Term() { p.process().Term() }
+
 // Kill ends the program by SIGKILL, and returns when it is gone.
 func (p *Program) Kill() { p.process().Kill() }
 

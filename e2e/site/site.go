@@ -1,7 +1,8 @@
 //go:build linux
 
 // Package site is a lab with Berth in it: a control plane, a segment with
-// nodes, a controller, and a speaker on every node.
+// nodes, a controller, and a speaker on every node, all as the chart has them:
+// with its ServiceAccounts, roles, flags and security settings.
 package site
 
 import (
@@ -24,7 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/berth-lb/berth/announce"
-	berth "github.com/berth-lb/berth/api/v1beta1"
+	"github.com/berth-lb/berth/api/v1beta1"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/lab"
 )
@@ -42,8 +43,13 @@ type Options struct {
 	Routers []lab.RouterOptions
 	// Suffix is that of the programs in bin, such as ".race".
 	Suffix string
-	// SpeakerFlags come after those that every speaker gets.
+	// Values are further ones of the chart, as key=value.
+	Values []string
+	// SpeakerFlags come after the chart's.
 	SpeakerFlags []string
+	// ByHelm leaves all of Berth to the caller, who installs it, calls Configure
+	// and gives the pods of its workloads a kubelet.
+	ByHelm bool
 	// WithoutSpeakers leaves them to the caller.
 	WithoutSpeakers bool
 	// WithoutController and WithoutKubeProxy leave those out.
@@ -51,6 +57,8 @@ type Options struct {
 
 	// dir keeps the logs; one that Stop removes if empty.
 	dir string
+	// audit notes what Berth asks the API server for.
+	audit bool
 }
 
 // Site is a lab with Berth at work.
@@ -62,6 +70,8 @@ type Site struct {
 	Speakers   []*lab.Program
 	Controller *cluster.Process
 	opts       Options
+	berth      berth
+	excused    []string
 }
 
 // Start returns when every speaker has reported. The ctx bounds the start only.
@@ -69,7 +79,7 @@ func Start(ctx context.Context, opts Options) (*Site, error) {
 	if err := lab.Available(opts.Routers...); err != nil {
 		return nil, err
 	}
-	kube, err := cluster.Start(ctx, cluster.Options{ControllerManager: true, Dir: opts.dir})
+	kube, err := cluster.Start(ctx, cluster.Options{ControllerManager: true, Workloads: opts.ByHelm, Dir: opts.dir, Audit: opts.audit})
 	if err != nil {
 		return nil, err
 	}
@@ -98,28 +108,44 @@ func New(t testing.TB, opts Options) *Site {
 		}
 		_ = os.RemoveAll(dir)
 	})
-	opts.dir = dir
+	opts.dir, opts.audit = dir, true
 	s, err := Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Stop)
+	t.Cleanup(func() { s.Allowed(t) })
 	return s
 }
 
-func (s *Site) start(ctx context.Context) (err error) {
-	if s.API, err = s.Kube.Client(metallb.AddToScheme, v1beta2.AddToScheme, berth.AddToScheme); err != nil {
-		return err
-	}
-	root, err := cluster.Root()
+// Allowed fails the test for what Berth asked of the API server and the chart's
+// roles don't allow. It is called at the end of each test.
+func (s *Site) Allowed(t testing.TB) {
+	refused, err := s.Kube.Refused()
 	if err != nil {
+		t.Error(err)
+	}
+	for _, request := range refused {
+		if !slices.Contains(s.excused, request) {
+			t.Error(request)
+		}
+	}
+}
+
+// Excuse has Allowed pass over what was refused so far, and its like.
+func (s *Site) Excuse() (err error) {
+	s.excused, err = s.Kube.Refused()
+	return err
+}
+
+func (s *Site) start(ctx context.Context) (err error) {
+	if s.API, err = s.Kube.Client(metallb.AddToScheme, v1beta2.AddToScheme, v1beta1.AddToScheme); err != nil {
 		return err
 	}
-	if err := s.Kube.Install(ctx, filepath.Join(root, "charts", "berth", "crds")); err != nil {
-		return err
-	}
-	if err := s.configure(ctx); err != nil {
-		return err
+	if !s.opts.ByHelm {
+		if err := s.install(ctx); err != nil {
+			return err
+		}
 	}
 	s.Lab, err = lab.Start(ctx, lab.Options{
 		Nodes: s.opts.Nodes, Clients: s.opts.Clients, Routers: s.opts.Routers,
@@ -128,11 +154,14 @@ func (s *Site) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.configureBGP(ctx); err != nil {
+	if s.opts.ByHelm {
+		return nil
+	}
+	if err := s.Configure(ctx); err != nil {
 		return err
 	}
 	if !s.opts.WithoutController {
-		if err := s.startController(); err != nil {
+		if err := s.startController(ctx); err != nil {
 			return err
 		}
 	}
@@ -150,16 +179,35 @@ func (s *Site) Stop() {
 	s.Kube.Stop()
 }
 
-// configure makes the pools of the segment, and has all of them advertised
-// there.
-func (s *Site) configure(ctx context.Context) error {
+// install has the API server know what the chart makes, in a namespace of its
+// own.
+func (s *Site) install(ctx context.Context) error {
+	root, err := cluster.Root()
+	if err != nil {
+		return err
+	}
+	if err := s.Kube.Install(ctx, filepath.Join(root, "charts", "berth", "crds")); err != nil {
+		return err
+	}
+	if err := s.create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}); err != nil {
+		return err
+	}
+	return s.apply(ctx)
+}
+
+// Configure makes the pools of the segment, has all of them advertised there,
+// and makes the routers peers of all nodes.
+func (s *Site) Configure(ctx context.Context) error {
 	manual := false
-	return s.create(ctx,
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}},
+	err := s.create(ctx,
 		&metallb.IPAddressPool{ObjectMeta: named("small"), Spec: metallb.IPAddressPoolSpec{Addresses: lab.Pool}},
 		&metallb.IPAddressPool{ObjectMeta: named("large"), Spec: metallb.IPAddressPoolSpec{Addresses: lab.LargePool, AutoAssign: &manual}},
 		&metallb.L2Advertisement{ObjectMeta: named("all"), Spec: metallb.L2AdvertisementSpec{IPAddressPools: []string{"small", "large"}}},
 	)
+	if err != nil {
+		return err
+	}
+	return s.configureBGP(ctx)
 }
 
 func (s *Site) create(ctx context.Context, objects ...client.Object) error {
@@ -173,17 +221,6 @@ func (s *Site) create(ctx context.Context, objects ...client.Object) error {
 
 func named(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: Namespace, Name: name}
-}
-
-func (s *Site) startController() error {
-	binary, err := cluster.Built("berth-controller" + s.opts.Suffix)
-	if err != nil {
-		return err
-	}
-	s.Controller, err = s.Kube.Run(context.Background(), binary,
-		"--kubeconfig="+s.Kube.Kubeconfig(), "--namespace="+Namespace, "--default-backend=pool",
-		"--metrics-bind-address=0", "--health-probe-bind-address=0")
-	return err
 }
 
 // StartSpeakers starts one on each node, and returns when all have reported.
@@ -206,18 +243,6 @@ func (s *Site) StartSpeakers(ctx context.Context) error {
 		}
 		return reported == len(s.Nodes), err
 	})
-}
-
-// RunSpeaker starts a speaker on a node, be it a second one.
-func (s *Site) RunSpeaker(n *lab.Node) (*lab.Program, error) {
-	binary, err := cluster.Built("berth-speaker" + s.opts.Suffix)
-	if err != nil {
-		return nil, err
-	}
-	return n.Run(binary, append([]string{
-		"--node-name=" + n.Name, "--kubeconfig=" + s.Kube.Kubeconfig(), "--namespace=" + Namespace,
-		"--exclude-interfaces=lo|pod.*",
-	}, s.opts.SpeakerFlags...)...)
 }
 
 // Await returns when what is described holds, or says what did not.

@@ -1,0 +1,81 @@
+package chart
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/e2e/cluster"
+)
+
+// TestServicesAreGivenAClass is what aws.setLoadBalancerClass promises.
+func TestServicesAreGivenAClass(t *testing.T) {
+	kube := cluster.New(t, cluster.Options{})
+	ctx := t.Context()
+	api, err := kube.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects(t, append(eks(t), everything[1], everything[2])...) {
+		if o.GroupVersionKind().Group == "admissionregistration.k8s.io" {
+			if err := api.Create(ctx, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	service := func(name string, ofType corev1.ServiceType, class *string) *corev1.Service {
+		return &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+			Spec:       corev1.ServiceSpec{Type: ofType, LoadBalancerClass: class, Ports: []corev1.ServicePort{{Port: 80}}},
+		}
+	}
+	// The API server heeds a policy a moment after it took it.
+	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		probe := service("probe", corev1.ServiceTypeLoadBalancer, nil)
+		err := api.Create(ctx, probe, client.DryRunAll)
+		return classOf(probe) != "", err
+	})
+	if err != nil {
+		t.Fatalf("the policy has no effect: %v", err)
+	}
+
+	const ours = "service.k8s.aws/nlb"
+	other := "example.com/other"
+	for _, test := range []struct {
+		why  string
+		svc  *corev1.Service
+		want string
+	}{
+		{"a load balancer without a class", service("plain", corev1.ServiceTypeLoadBalancer, nil), ours},
+		{"one with a class keeps it", service("other", corev1.ServiceTypeLoadBalancer, &other), other},
+		{"what is no load balancer has none", service("internal", corev1.ServiceTypeClusterIP, nil), ""},
+	} {
+		if err := api.Create(ctx, test.svc); err != nil {
+			t.Fatal(err)
+		}
+		if got := classOf(test.svc); got != test.want {
+			t.Errorf("%s: got class %q, want %q", test.why, got, test.want)
+		}
+	}
+
+	// One that becomes a load balancer later is like a new one.
+	late := service("internal", corev1.ServiceTypeLoadBalancer, nil)
+	if err := api.Patch(ctx, late, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"type":"LoadBalancer"}}`))); err != nil {
+		t.Fatal(err)
+	}
+	if got := classOf(late); got != ours {
+		t.Errorf("a Service that becomes a load balancer has class %q", got)
+	}
+}
+
+func classOf(svc *corev1.Service) string {
+	if svc.Spec.LoadBalancerClass == nil {
+		return ""
+	}
+	return *svc.Spec.LoadBalancerClass
+}

@@ -1,0 +1,235 @@
+package chart
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	metallb "go.universe.tf/metallb/api/v1beta1"
+	"go.universe.tf/metallb/api/v1beta2"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/berth-lb/berth/e2e/cluster"
+	"github.com/berth-lb/berth/e2e/release"
+)
+
+// crdCluster is a control plane where the Job of the chart may run.
+type crdCluster struct {
+	t *testing.T
+	*cluster.Cluster
+	api client.Client
+	// kubeconfig is that of the Job's ServiceAccount.
+	kubeconfig string
+}
+
+func newCRDCluster(t *testing.T) *crdCluster {
+	c := &crdCluster{t: t, Cluster: cluster.New(t, cluster.Options{})}
+	var err error
+	if c.api, err = c.Client(metallb.AddToScheme, v1beta2.AddToScheme); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	if err := c.api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: release.Namespace}}); err != nil {
+		t.Fatal(err)
+	}
+	apply(ctx, t, c.Cluster, "-crds", []string{"ServiceAccount", "ClusterRole", "ClusterRoleBinding"})
+	config, err := c.ServiceAccountConfig(ctx, release.Namespace, release.Name+"-crds")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.kubeconfig, err = c.WriteKubeconfig("crds", config); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// applyCRDs is what the Job does.
+func (c *crdCluster) applyCRDs() string {
+	c.t.Helper()
+	binary, err := cluster.Built("berth-controller.race")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	out, err := exec.CommandContext(c.t.Context(), binary, "apply-crds", "--kubeconfig="+c.kubeconfig, "--timeout=20s").CombinedOutput()
+	if err != nil {
+		c.t.Fatalf("%v: %s", err, out)
+	}
+	return string(out)
+}
+
+func (c *crdCluster) crd(name string) *apiextensionsv1.CustomResourceDefinition {
+	c.t.Helper()
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := c.api.Get(c.t.Context(), client.ObjectKey{Name: name}, crd); err != nil {
+		c.t.Fatal(err)
+	}
+	return crd
+}
+
+// each expects the same of every CRD.
+func (c *crdCluster) each(out, what string) {
+	c.t.Helper()
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) < 10 {
+		c.t.Errorf("there are %d lines: %s", len(lines), out)
+	}
+	for _, line := range lines {
+		if !strings.HasSuffix(line, " "+what) {
+			c.t.Errorf("%q does not say %s", line, what)
+		}
+	}
+}
+
+func TestCRDsOfOneRelease(t *testing.T) {
+	c := newCRDCluster(t)
+	c.each(c.applyCRDs(), "created")
+	c.each(c.applyCRDs(), "unchanged")
+
+	// Somebody changes one by hand.
+	crd := c.crd("ipaddresspools.metallb.io")
+	crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Description = "changed"
+	if err := c.api.Update(t.Context(), crd); err != nil {
+		t.Fatal(err)
+	}
+	if out := c.applyCRDs(); !strings.Contains(out, "ipaddresspools.metallb.io changed\n") {
+		t.Errorf("it says: %s", out)
+	}
+	if crd := c.crd("ipaddresspools.metallb.io"); crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Description == "changed" {
+		t.Error("the change by hand is still there")
+	}
+
+	// A newer release was here before.
+	annotate(t, c, "communities.metallb.io", "v99.1.0")
+	version := c.crd("communities.metallb.io").ResourceVersion
+	if out := c.applyCRDs(); !strings.Contains(out, "communities.metallb.io left alone: it is of the newer release v99.1.0\n") {
+		t.Errorf("it says: %s", out)
+	}
+	if c.crd("communities.metallb.io").ResourceVersion != version {
+		t.Error("a CRD of a newer release was changed")
+	}
+}
+
+func annotate(t *testing.T, c *crdCluster, name, version string) {
+	t.Helper()
+	crd := c.crd(name)
+	crd.Annotations["berth-lb.dev/crds-version"] = version
+	if err := c.api.Update(t.Context(), crd); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCRDsOfMetalLB takes over from an installation that began when BGPPeers
+// were still stored as v1beta1, and whose webhook is gone.
+func TestCRDsOfMetalLB(t *testing.T) {
+	c := newCRDCluster(t)
+	ctx := t.Context()
+	peer := c.peerOfEarlierDays(metalLBCRDs(t))
+	crd := c.crd("bgppeers.metallb.io")
+	url := "https://metallb-webhook.invalid/convert"
+	crd.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{
+		Strategy: apiextensionsv1.WebhookConverter,
+		Webhook: &apiextensionsv1.WebhookConversion{
+			ClientConfig: &apiextensionsv1.WebhookClientConfig{URL: &url}, ConversionReviewVersions: []string{"v1"},
+		},
+	}
+	if err := c.api.Update(ctx, crd, client.FieldOwner("helm")); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, line := range strings.Split(strings.TrimSpace(c.applyCRDs()), "\n") {
+		if !strings.HasSuffix(line, " changed") && !strings.HasPrefix(line, "bgpnodestatuses.berth-lb.dev created") {
+			t.Errorf("it says: %s", line)
+		}
+	}
+	crd = c.crd("bgppeers.metallb.io")
+	if crd.Spec.Conversion.Strategy != apiextensionsv1.NoneConverter || crd.Spec.Conversion.Webhook != nil {
+		t.Errorf("the conversion is %+v", crd.Spec.Conversion)
+	}
+	var served []string
+	for _, v := range crd.Spec.Versions {
+		served = append(served, fmt.Sprintf("%s served=%t stored=%t", v.Name, v.Served, v.Storage))
+	}
+	if got, want := strings.Join(served, ", "), "v1beta2 served=true stored=true, v1beta1 served=false stored=false"; got != want {
+		t.Errorf("the versions are %s, want %s", got, want)
+	}
+	now := &v1beta2.BGPPeer{}
+	if err := c.api.Get(ctx, client.ObjectKeyFromObject(peer), now); err != nil {
+		t.Fatal(err)
+	}
+	if now.Spec.Address != peer.Spec.Address || len(now.Spec.NodeSelectors) != 1 || now.Spec.NodeSelectors[0].MatchLabels["rack"] != "1" {
+		t.Errorf("the peer is now %+v", now.Spec)
+	}
+	c.each(c.applyCRDs(), "unchanged")
+}
+
+// peerOfEarlierDays creates a peer that is stored as v1beta1, and then has
+// v1beta2 stored, as upgrades of MetalLB did.
+func (c *crdCluster) peerOfEarlierDays(dir string) *metallb.BGPPeer {
+	c.t.Helper()
+	ctx := c.t.Context()
+	text, err := os.ReadFile(filepath.Join(dir, "metallb.io_bgppeers.yaml"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.UnmarshalStrict(text, crd); err != nil {
+		c.t.Fatal(err)
+	}
+	for i := range crd.Spec.Versions {
+		crd.Spec.Versions[i].Storage = crd.Spec.Versions[i].Name == "v1beta1"
+	}
+	early := c.t.TempDir()
+	if text, err = yaml.Marshal(crd); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(early, "bgppeers.yaml"), text, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.Install(ctx, early); err != nil {
+		c.t.Fatal(err)
+	}
+	peer := &metallb.BGPPeer{
+		ObjectMeta: metav1.ObjectMeta{Namespace: release.Namespace, Name: "tor"},
+		Spec: metallb.BGPPeerSpec{
+			MyASN: 64500, ASN: 64501, Address: "192.0.2.1",
+			NodeSelectors: []metallb.NodeSelector{{MatchLabels: map[string]string{"rack": "1"}}},
+		},
+	}
+	if err := c.api.Create(ctx, peer); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.Install(ctx, dir); err != nil {
+		c.t.Fatal(err)
+	}
+	if stored := c.crd("bgppeers.metallb.io").Status.StoredVersions; !slices.Equal(stored, []string{"v1beta1", "v1beta2"}) {
+		c.t.Fatalf("the stored versions are %v", stored)
+	}
+	return peer
+}
+
+// metalLBCRDs is where the module of MetalLB that is built in has its CRDs.
+func metalLBCRDs(t *testing.T) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-json", "go.universe.tf/metallb").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(module.Dir, "config", "crd", "bases")
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

@@ -1,0 +1,70 @@
+package chart
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	metallb "go.universe.tf/metallb/api/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/berth-lb/berth/e2e/cluster"
+	"github.com/berth-lb/berth/e2e/release"
+)
+
+// TestNotes: what Helm says after an install is about this cluster.
+func TestNotes(t *testing.T) {
+	kube := cluster.New(t, cluster.Options{})
+	helm, err := release.New(kube)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, err := kube.Client(metallb.AddToScheme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	expect := func(why string, args []string, says, not string) {
+		t.Helper()
+		out, err := helm.Run(ctx, append([]string{"install", release.Name, chartDir(t), "--dry-run=server", "--skip-crds"}, args...)...)
+		if err != nil {
+			t.Fatalf("%s: %v", why, err)
+		}
+		_, notes, _ := strings.Cut(out, "NOTES:")
+		if !strings.Contains(notes, says) {
+			t.Errorf("%s: the notes don't say %q:\n%s", why, says, notes)
+		}
+		if not != "" && strings.Contains(notes, not) {
+			t.Errorf("%s: the notes say %q:\n%s", why, not, notes)
+		}
+	}
+
+	const pool, warning = "no addresses to give yet", "WARNING: this namespace enforces the Pod Security level restricted"
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: release.Namespace}}
+	if err := api.Create(ctx, namespace); err != nil {
+		t.Fatal(err)
+	}
+	expect("a cluster without CRDs", nil, pool, "WARNING")
+
+	if err := kube.Install(ctx, filepath.Join(chartDir(t), "crds")); err != nil {
+		t.Fatal(err)
+	}
+	expect("one with CRDs, and no pool", nil, pool, "WARNING")
+	expect("EKS", eks(t), "New Services of type LoadBalancer without a class get this one.", pool)
+
+	namespace.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+	if err := api.Update(ctx, namespace); err != nil {
+		t.Fatal(err)
+	}
+	expect("a namespace where speakers can't start", nil, warning, "")
+	expect("which does not matter without speakers", eks(t), "loadBalancerClass", "WARNING")
+
+	if err := api.Create(ctx, &metallb.IPAddressPool{
+		ObjectMeta: metav1.ObjectMeta{Namespace: release.Namespace, Name: "there"},
+		Spec:       metallb.IPAddressPoolSpec{Addresses: []string{"192.0.2.0/28"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	expect("a pool that is there, as MetalLB's", nil, warning, pool)
+}
