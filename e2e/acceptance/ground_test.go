@@ -19,7 +19,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/lab"
 	"github.com/berth-lb/berth/e2e/site"
 )
@@ -154,12 +153,16 @@ func labGround(t *testing.T, backend string) *ground {
 	t.Helper()
 	options := site.Options{Nodes: 2, Suffix: ".race"}
 	if backend == "fake" {
-		options = site.Options{Nodes: 1, WithoutController: true, WithoutSpeakers: true, WithoutKubeProxy: true}
+		options = site.Options{Nodes: 1, Suffix: ".race", WithoutSpeakers: true, WithoutKubeProxy: true,
+			Values: []string{"backends={fake}", "defaultBackend=fake", "speaker.enabled=false"}}
 	}
 	s := site.New(t, options)
-	if backend == "fake" {
-		runFake(t, s)
-	}
+	t.Cleanup(func() {
+		log, err := os.ReadFile(s.Controller.LogFile())
+		if err != nil || strings.Contains(string(log), "DATA RACE") {
+			t.Errorf("the controller has a data race, or no log: %v", err)
+		}
+	})
 	// The stories bring pools of their own.
 	for _, object := range []client.Object{
 		object("L2Advertisement", site.Namespace, "all"),
@@ -180,25 +183,6 @@ func labGround(t *testing.T, backend string) *ground {
 			return isOK(status)
 		},
 	}
-}
-
-func runFake(t *testing.T, s *site.Site) {
-	t.Helper()
-	binary, err := cluster.Built("berth-controller.race")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := s.Kube.Run(context.Background(), binary, "--kubeconfig="+s.Kube.Kubeconfig(), "--namespace="+site.Namespace,
-		"--backends=fake", "--default-backend=fake", "--metrics-bind-address=0", "--health-probe-bind-address=0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		log, err := os.ReadFile(p.LogFile())
-		if err != nil || strings.Contains(string(log), "DATA RACE") {
-			t.Errorf("the controller has a data race, or no log: %v", err)
-		}
-	})
 }
 
 // labPods are network namespaces behind the nodes of a lab: it has no kubelet.
