@@ -62,6 +62,13 @@ func (a *Account) EnvOfNobody() []string {
 	)
 }
 
+// EnvOnInstance is Env on an instance in the cluster's VPC, which is told of that
+// by instance metadata at that URL.
+func (a *Account) EnvOnInstance(metadata string) []string {
+	env := slices.DeleteFunc(a.Env(), func(variable string) bool { return strings.HasPrefix(variable, "AWS_EC2_METADATA_DISABLED=") })
+	return append(env, "AWS_EC2_METADATA_SERVICE_ENDPOINT="+metadata)
+}
+
 // Flags have berth-controller serve a cluster by that name.
 func (a *Account) Flags(cluster string) []string {
 	return []string{"--backends=aws", "--aws-cluster-name=" + cluster, "--aws-region=" + Region, "--aws-vpc-id=" + a.Site.VPC}

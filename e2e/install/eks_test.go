@@ -5,6 +5,7 @@ package install
 import (
 	"context"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -22,18 +23,19 @@ import (
 // after it, whose ID is hexadecimal.
 const clusterName = "c0ffee"
 
-// On EKS the name of the cluster is all that it takes, where instance metadata
-// tells the rest: there is none here, so Region and VPC are told as well. A
-// Service that names no class gets a Network Load Balancer.
+// On EKS the name of the cluster is all that it takes: instance metadata tells the
+// rest. A Service that names no class gets a Network Load Balancer.
 func TestEKS(t *testing.T) {
 	account := aws.Open(t.Context(), clusterName, 3, fakeaws.Options{})
+	metadata := httptest.NewServer(fakeaws.Metadata(aws.Region, account.Site.VPC))
+	t.Cleanup(metadata.Close)
 	var env []string
-	for _, variable := range account.Env() {
+	for _, variable := range account.EnvOnInstance(metadata.URL) {
 		if _, value, _ := strings.Cut(variable, "="); value != "" && strings.HasPrefix(variable, "AWS_") {
 			env = append(env, variable)
 		}
 	}
-	g := newGround(t, site.Options{Nodes: -1, Clients: -1, WithoutKubeProxy: true}, []string{strings.TrimPrefix(account.URL, "http://")}, env)
+	g := newGround(t, site.Options{Nodes: -1, Clients: -1, WithoutKubeProxy: true}, []string{strings.TrimPrefix(account.URL, "http://"), strings.TrimPrefix(metadata.URL, "http://")}, env)
 	for i, node := range account.Site.Nodes {
 		g.must(g.API.Create(t.Context(), aws.Node(fmt.Sprint("node", i+1), node)))
 	}
@@ -41,7 +43,7 @@ func TestEKS(t *testing.T) {
 	if _, err := g.helm.Run(t.Context(), "install", "berth", g.chart, "--create-namespace", profile); err == nil || !strings.Contains(err.Error(), "clusterName") {
 		t.Fatalf("without the name of the cluster: %v", err)
 	}
-	g.install(profile, "--set=clusterName="+clusterName, "--set=region="+aws.Region, "--set=vpcId="+account.Site.VPC)
+	g.install(profile, "--set=clusterName="+clusterName)
 
 	svc := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "shop"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/providers/aws/fakeaws"
 	"github.com/berth-lb/berth/providers/aws/plan"
 )
 
@@ -209,21 +209,7 @@ func TestNodesSettle(t *testing.T) {
 }
 
 func TestDiscover(t *testing.T) {
-	metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answers := map[string]string{
-			"/latest/api/token":                                                  "token",
-			"/latest/dynamic/instance-identity/document":                         `{"region":"eu-north-1"}`,
-			"/latest/meta-data/network/interfaces/macs/":                         "02:00:00:00:00:01/\n02:00:00:00:00:02/",
-			"/latest/meta-data/network/interfaces/macs/02:00:00:00:00:01/vpc-id": "vpc-1",
-		}
-		answer, ok := answers[r.URL.Path]
-		if !ok {
-			http.NotFound(w, r)
-			return
-		}
-		w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "60")
-		_, _ = w.Write([]byte(answer))
-	}))
+	metadata := httptest.NewServer(fakeaws.Metadata("eu-north-1", "vpc-1"))
 	defer metadata.Close()
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"} {
 		t.Setenv(name, "")
