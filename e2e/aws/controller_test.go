@@ -32,7 +32,7 @@ func (c *controller) crashed() bool {
 // flags are those of the lab's controllers.
 func (l *lab) flags(more ...string) []string {
 	return append(append(l.account.Flags(l.cluster),
-		"--kubeconfig="+l.kube.Kubeconfig(),
+		"--kubeconfig="+l.kubeconfig,
 		"--namespace="+l.conf,
 		"--load-balancer-class=aws="+l.class,
 		"--leader-elect=false", // nobody waits for the lease of who was killed

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/berth-lb/berth/e2e/cluster"
+	"github.com/berth-lb/berth/e2e/release"
 	"github.com/berth-lb/berth/providers/aws/fakeaws"
 )
 
@@ -52,6 +53,8 @@ type lab struct {
 	// cluster is the name of the cluster in tags.
 	cluster           string
 	conf, apps, class string
+	// kubeconfig gives the controller's access, as the chart has it.
+	kubeconfig string
 	// bare is what the account held at first.
 	bare string
 	// started are all controllers so far.
@@ -74,6 +77,10 @@ func labOn(t *testing.T, kube *cluster.Cluster, api client.WithWatch, account *A
 	for _, namespace := range []string{l.conf, l.apps} {
 		l.must(api.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
 	}
+	access, err := release.Account(t.Context(), kube, l.conf, "controller", "--set=backends={aws},clusterName="+name)
+	l.must(err)
+	l.kubeconfig, err = kube.WriteKubeconfig(l.conf, access)
+	l.must(err)
 	l.bare = account.Dump()
 	t.Cleanup(func() {
 		if t.Failed() {

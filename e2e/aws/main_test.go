@@ -51,14 +51,15 @@ func run(m *testing.M) (int, error) {
 	if program, err = findProgram(); err != nil {
 		return 0, err
 	}
-	if kube, err = cluster.Start(ctx, cluster.Options{}); err != nil {
+	if kube, err = cluster.Start(ctx, cluster.Options{Audit: true}); err != nil {
 		return 0, err
 	}
 	defer kube.Stop()
 	if api, err = populated(ctx, kube); err != nil {
 		return 0, err
 	}
-	return m.Run(), nil
+	code := m.Run()
+	return code, kube.NothingRefused()
 }
 
 // populated gives a cluster its nodes.

@@ -93,7 +93,7 @@ func TestAPIServerAway(t *testing.T) {
 // access through it.
 func (l *lab) proxy() (*apiproxy.Proxy, string) {
 	l.t.Helper()
-	proxy, err := apiproxy.Start(l.Config())
+	proxy, err := apiproxy.Start(l.access)
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestFrozenLeader(t *testing.T) {
 	if err := setPool(ctx, l.client, "main", true, span(steady4, size/3), span(steady6, size/8)); err != nil {
 		t.Fatal(err)
 	}
-	instances := []*instance{l.start(flags(l.Kubeconfig(), shortLease...)...), l.start(flags(l.Kubeconfig(), shortLease...)...)}
+	instances := []*instance{l.start(flags(l.kubeconfig, shortLease...)...), l.start(flags(l.kubeconfig, shortLease...)...)}
 
 	storm, end := context.WithCancel(ctx)
 	people := &crowd{client: l.client, services: size, pause: 30 * time.Millisecond}

@@ -27,7 +27,7 @@ func TestKill(t *testing.T) {
 	if err := keeper.begin(ctx); err != nil {
 		t.Fatal(err)
 	}
-	instances := []*instance{l.start(flags(l.Kubeconfig(), shortLease...)...), l.start(flags(l.Kubeconfig(), shortLease...)...)}
+	instances := []*instance{l.start(flags(l.kubeconfig, shortLease...)...), l.start(flags(l.kubeconfig, shortLease...)...)}
 	for _, name := range untouched {
 		if err := l.client.Create(ctx, newService(name)); err != nil {
 			t.Fatal(err)

@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/berth-lb/berth/e2e/cluster"
+	"github.com/berth-lb/berth/e2e/release"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -38,6 +40,10 @@ type lab struct {
 	client     client.WithWatch
 	controller string // the binary
 	ledger     *ledger
+	// access is the controller's, as the chart has it, and kubeconfig the file that
+	// gives it.
+	access     *rest.Config
+	kubeconfig string
 
 	mu   sync.Mutex
 	runs []*cluster.Process // of the controller
@@ -45,7 +51,13 @@ type lab struct {
 
 func newLab(t *testing.T, opts cluster.Options) *lab {
 	t.Helper()
+	opts.Audit = true
 	l := &lab{t: t, controller: controllerBinary(t), Cluster: cluster.New(t, opts)}
+	t.Cleanup(func() {
+		if err := l.NothingRefused(); err != nil {
+			t.Error(err)
+		}
+	})
 	var err error
 	if l.client, err = l.Client(); err != nil {
 		t.Fatal(err)
@@ -62,6 +74,12 @@ func newLab(t *testing.T, opts cluster.Options) *lab {
 		if err := l.client.Create(t.Context(), ns); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if l.access, err = release.Account(t.Context(), l.Cluster, system, "controller"); err != nil {
+		t.Fatal(err)
+	}
+	if l.kubeconfig, err = l.WriteKubeconfig("controller", l.access); err != nil {
+		t.Fatal(err)
 	}
 	l.ledger = startLedger(t, l.client)
 	t.Cleanup(l.readLogs)

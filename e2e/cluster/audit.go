@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // auditPolicy has requests of ServiceAccounts be logged, by what they ask for.
@@ -74,4 +75,13 @@ func (c *Cluster) Refused() ([]string, error) {
 	}
 	slices.Sort(all)
 	return slices.Compact(all), lines.Err()
+}
+
+// NothingRefused is an error if a ServiceAccount asked for what no role allows.
+func (c *Cluster) NothingRefused() error {
+	refused, err := c.Refused()
+	if err == nil && len(refused) > 0 {
+		err = fmt.Errorf("the chart's roles lack something: %s", strings.Join(refused, "; "))
+	}
+	return err
 }

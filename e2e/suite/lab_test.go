@@ -16,9 +16,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/berth-lb/berth/e2e/cluster"
+	"github.com/berth-lb/berth/e2e/release"
 )
 
 // Names that users and other programs rely on.
@@ -44,6 +46,10 @@ type lab struct {
 	conf  string
 	apps  string
 	class string
+	// access is the controller's, as the chart has it, and kubeconfig the file that
+	// gives it.
+	access     *rest.Config
+	kubeconfig string
 }
 
 // newLab makes a lab on the cluster that all tests share.
@@ -79,6 +85,11 @@ func labOn(t *testing.T, on *cluster.Cluster, api client.WithWatch, name string)
 	for _, namespace := range []string{l.conf, l.apps} {
 		l.must(api.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
 	}
+	var err error
+	l.access, err = release.Account(t.Context(), on, l.conf, "controller", "--set=backends={pool,fake,cloud}")
+	l.must(err)
+	l.kubeconfig, err = on.WriteKubeconfig(l.conf, l.access)
+	l.must(err)
 	return l
 }
 
@@ -107,7 +118,7 @@ func (l *lab) eventually(check func() error) {
 func (l *lab) start(flags ...string) *controller {
 	l.t.Helper()
 	return startController(l.t, l.kube, append([]string{
-		"--kubeconfig=" + l.kube.Kubeconfig(),
+		"--kubeconfig=" + l.kubeconfig,
 		"--namespace=" + l.conf,
 		"--load-balancer-class=pool=" + l.class,
 		"--metrics-bind-address=0",

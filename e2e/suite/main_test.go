@@ -53,7 +53,7 @@ func run(m *testing.M) (int, error) {
 	if program, err = findProgram(); err != nil {
 		return 0, err
 	}
-	kube, err = cluster.Start(ctx, cluster.Options{ControllerManager: true})
+	kube, err = cluster.Start(ctx, cluster.Options{ControllerManager: true, Audit: true})
 	if err != nil {
 		return 0, err
 	}
@@ -67,7 +67,8 @@ func run(m *testing.M) (int, error) {
 	if err := api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "berth-system"}}); err != nil {
 		return 0, err
 	}
-	return m.Run(), nil
+	code := m.Run()
+	return code, kube.NothingRefused()
 }
 
 // findProgram prefers what $BERTH_CONTROLLER names, then a build that looks

@@ -219,7 +219,7 @@ func TestStartBeforeTheAPIServer(t *testing.T) {
 // proxy returns one before the API server, and the kubeconfig that leads there.
 func (l *lab) proxy() (*apiproxy.Proxy, string) {
 	l.t.Helper()
-	proxy, err := apiproxy.Start(l.kube.Config())
+	proxy, err := apiproxy.Start(l.access)
 	l.must(err)
 	l.t.Cleanup(proxy.Close)
 	kubeconfig := filepath.Join(l.t.TempDir(), "kubeconfig")
