@@ -73,9 +73,26 @@ func (g *ground) until(what string, holds func(ctx context.Context) (bool, error
 func (g *ground) serve(name, app string, change ...func(*corev1.Service)) *corev1.Service {
 	g.t.Helper()
 	svc, err := g.Serve(g.ctx, name, app, append([]func(*corev1.Service){site.Routed}, change...)...)
-	g.t.Cleanup(func() { g.remove(name) })
+	g.t.Cleanup(func() {
+		g.remove(name)
+		g.forgotten(svc)
+	})
 	g.must(err)
 	return svc
+}
+
+// forgotten returns when the routers have no route to the addresses of a Service
+// that is gone. The next one gets them, and a router that still has the old route
+// may drop it after the new one was looked for.
+func (g *ground) forgotten(svc *corev1.Service) {
+	if svc == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), site.Patience)
+	defer cancel()
+	if err := g.AwaitRoutes(ctx, svc); err != nil {
+		g.t.Error(err)
+	}
 }
 
 // remove deletes a Service; no matter if it is gone already.
