@@ -13,7 +13,7 @@ import (
 // everything switches on all that is off by itself.
 var everything = []string{
 	"--set=backends={pool,aws},clusterName=prod,region=eu-central-1,vpcId=vpc-0123456789abcdef0,defaultTags.team=network",
-	"--set=aws.setLoadBalancerClass=true", "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
+	"--set=aws.setLoadBalancerClass=true,aws.injectReadinessGates=true", "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
 	"--set=loadBalancerClass=example.com/pool,imagePullSecrets[0].name=registry,commonLabels.team=network",
 	"--set=speaker.serviceBGPStatus=true,speaker.passwordSecrets={tor-password},speaker.excludeInterfaces=lo|storage.*,speaker.extraCapabilities={NET_ADMIN},speaker.extraArgs={--stand-in=false}",
 	"--set=controller.podDisruptionBudget.minAvailable=1,controller.strategy.type=Recreate,controller.labels.zone=a",

@@ -1,0 +1,120 @@
+package chart
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/e2e/cluster"
+)
+
+const (
+	gate  = "target-health.elbv2.k8s.aws/berth"
+	other = "example.com/warm"
+)
+
+// What aws.injectReadinessGates promises: in namespaces with the label that the AWS
+// Load Balancer Controller asks for, pods that are to be targets get a gate.
+func TestPodsAreGivenGates(t *testing.T) {
+	kube := cluster.New(t, cluster.Options{})
+	ctx := t.Context()
+	api, err := kube.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects(t, append(eks(t), everything[1], everything[2])...) {
+		if o.GroupVersionKind().Group == "admissionregistration.k8s.io" {
+			if err := api.Create(ctx, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, label := range map[string]string{"gated": "enabled", "plain": "disabled"} {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"elbv2.k8s.aws/pod-readiness-gate-inject": label}}}
+		if err := api.Create(ctx, namespace); err != nil {
+			t.Fatal(err)
+		}
+		for _, svc := range gatedServices(name) {
+			if err := api.Create(ctx, svc); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// The API server heeds a policy, and knows its parameters, a moment later.
+	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		got, err := gatesOf(ctx, api, "gated", "web")
+		return slices.Contains(got, gate), err
+	})
+	if err != nil {
+		t.Fatalf("the policy has no effect: %v", err)
+	}
+	for _, test := range []struct {
+		why, namespace, app string
+		has, want           []string
+	}{
+		{"a target by its Service's annotation", "gated", "web", nil, []string{gate}},
+		{"a target of two Services", "gated", "twice", nil, []string{gate}},
+		{"one that asks by the older annotation", "gated", "legacy", nil, []string{gate}},
+		{"it keeps the gates that it has", "gated", "web", []string{other}, []string{other, gate}},
+		{"it has the gate already", "gated", "web", []string{gate}, []string{gate}},
+		{"its node is the target", "gated", "node", nil, nil},
+		{"its Service is another controller's", "gated", "foreign", nil, nil},
+		{"its Service is no load balancer", "gated", "internal", nil, nil},
+		{"no Service selects it", "gated", "lonely", nil, nil},
+		{"its namespace does not ask for gates", "plain", "web", nil, nil},
+	} {
+		got, err := gatesOf(ctx, api, test.namespace, test.app, test.has...)
+		if err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %v, %v, want %v", test.why, got, err, test.want)
+		}
+	}
+}
+
+// gatedServices are one for each way in which a Service may, or may not, ask for a
+// load balancer with pods as targets.
+func gatedServices(namespace string) (all []client.Object) {
+	const prefix = "service.beta.kubernetes.io/aws-load-balancer-"
+	ours, foreign := "service.k8s.aws/nlb", "example.com/other"
+	add := func(name, app string, class *string, annotations map[string]string) {
+		all = append(all, &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: annotations},
+			Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: class,
+				Selector: map[string]string{"app": app}, Ports: []corev1.ServicePort{{Port: 80}}},
+		})
+	}
+	ip := map[string]string{prefix + "nlb-target-type": "ip"}
+	add("web", "web", &ours, ip)
+	add("twice", "twice", &ours, ip)
+	add("twice-more", "twice", &ours, ip)
+	add("legacy", "legacy", &ours, map[string]string{prefix + "type": "nlb-ip"})
+	add("node", "node", &ours, nil)
+	add("foreign", "foreign", &foreign, ip)
+	all = append(all,
+		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "internal", Annotations: ip},
+			Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "internal"}, Ports: []corev1.ServicePort{{Port: 80}}}},
+		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "all", Annotations: ip},
+			Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: &ours, Ports: []corev1.ServicePort{{Port: 80}}}})
+	return all
+}
+
+// gatesOf are those that a new pod of the app would get.
+func gatesOf(ctx context.Context, api client.Client, namespace, app string, has ...string) (gates []string, err error) {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: app + "-", Labels: map[string]string{"app": app, "version": "1"}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: app, Image: app}}},
+	}
+	for _, g := range has {
+		pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: corev1.PodConditionType(g)})
+	}
+	err = api.Create(ctx, pod, client.DryRunAll)
+	for _, g := range pod.Spec.ReadinessGates {
+		gates = append(gates, string(g.ConditionType))
+	}
+	return gates, err
+}
