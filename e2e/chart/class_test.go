@@ -21,13 +21,7 @@ func TestServicesAreGivenAClass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range objects(t, append(eks(t), everything[1], everything[2])...) {
-		if o.GroupVersionKind().Group == "admissionregistration.k8s.io" {
-			if err := api.Create(ctx, o); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	createPolicies(t, api)
 	service := func(name string, ofType corev1.ServiceType, class *string) *corev1.Service {
 		return &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
@@ -70,6 +64,18 @@ func TestServicesAreGivenAClass(t *testing.T) {
 	}
 	if got := classOf(late); got != ours {
 		t.Errorf("a Service that becomes a load balancer has class %q", got)
+	}
+}
+
+// createPolicies creates those of the profile for EKS.
+func createPolicies(t *testing.T, api client.Client) {
+	t.Helper()
+	for _, o := range objects(t, append(eks(t), everything[1], everything[2])...) {
+		if o.GroupVersionKind().Group == "admissionregistration.k8s.io" {
+			if err := api.Create(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func newCRDCluster(t *testing.T) *crdCluster {
 	if err := c.api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: release.Namespace}}); err != nil {
 		t.Fatal(err)
 	}
-	apply(ctx, t, c.Cluster, "-crds", []string{"ServiceAccount", "ClusterRole", "ClusterRoleBinding"})
+	apply(ctx, t, c.Cluster, "-crds", "ServiceAccount", "ClusterRole", "ClusterRoleBinding")
 	config, err := c.ServiceAccountConfig(ctx, release.Namespace, release.Name+"-crds")
 	if err != nil {
 		t.Fatal(err)

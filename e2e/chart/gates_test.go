@@ -28,13 +28,7 @@ func TestPodsAreGivenGates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range objects(t, append(eks(t), everything[1], everything[2])...) {
-		if o.GroupVersionKind().Group == "admissionregistration.k8s.io" {
-			if err := api.Create(ctx, o); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	createPolicies(t, api)
 	for name, label := range map[string]string{"gated": "enabled", "plain": "disabled"} {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"elbv2.k8s.aws/pod-readiness-gate-inject": label}}}
 		if err := api.Create(ctx, namespace); err != nil {

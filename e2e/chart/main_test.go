@@ -52,9 +52,9 @@ func objects(t *testing.T, args ...string) []*unstructured.Unstructured {
 
 // apply applies objects of the chart that are of those kinds and whose names
 // end so.
-func apply(ctx context.Context, t *testing.T, kube *cluster.Cluster, suffix string, kinds []string, args ...string) {
+func apply(ctx context.Context, t *testing.T, kube *cluster.Cluster, suffix string, kinds ...string) {
 	t.Helper()
-	stream, err := template(t, args...)
+	stream, err := template(t)
 	if err != nil {
 		t.Fatal(err)
 	}

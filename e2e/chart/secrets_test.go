@@ -47,8 +47,7 @@ func TestSecretsByName(t *testing.T) {
 		{"none", "speaker.passwordSecrets=[]", nil, []string{"named", "other", all}},
 	} {
 		t.Run(test.why, func(t *testing.T) {
-			apply(ctx, t, kube, "-speaker", []string{"ServiceAccount", "Role", "RoleBinding"}, "--set-json="+test.value)
-			config, err := kube.ServiceAccountConfig(ctx, release.Namespace, release.Name+"-speaker")
+			config, err := release.Account(ctx, kube, release.Namespace, "speaker", "--set-json="+test.value)
 			if err != nil {
 				t.Fatal(err)
 			}
