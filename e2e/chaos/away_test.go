@@ -19,9 +19,9 @@ import (
 
 const (
 	// idleCPU is what a controller that can't reach the API server may compute
-	// in a minute, with the race detector; a loop that doesn't wait takes all
-	// of it.
-	idleCPU = 3 * time.Second
+	// in a minute, with the race detector on a slow machine, a fifth of a core;
+	// a loop that doesn't wait takes all of it.
+	idleCPU = 12 * time.Second
 	// knocks is how often it may try to reach it for each Service: retries
 	// start 50 ms after a failure and double up to 30 s.
 	knocks = 15
