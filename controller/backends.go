@@ -116,6 +116,18 @@ func (b Backends) inherits(svc *corev1.Service) string {
 	return one.Name
 }
 
+// Leaving names the backend that is to release svc, as svc says; empty for none.
+func (b Backends) Leaving(svc *corev1.Service) string {
+	held, ours := b.recorded(svc)
+	if !ours {
+		held = b.inherits(svc)
+	}
+	if held == b.Choose(svc) {
+		return ""
+	}
+	return held
+}
+
 // replaces says whether a finalizer is of a controller that b stands in for.
 func (b *Backend) replaces(f string) bool { return slices.Contains(b.needs.Finalizers, f) }
 

@@ -123,21 +123,51 @@ func (r *Reconciler) sweep(ctx context.Context) {
 			continue
 		}
 		for _, key := range owned {
-			r.adoptOrphan(ctx, key, name)
+			if err := r.adoptOrphan(ctx, key, name); err != nil {
+				log.Error(err, "looking for orphans", "backend", name, "service", key.String())
+			}
 		}
 	}
 }
 
-// adoptOrphan puts what a backend holds on the books if no Service does.
-func (r *Reconciler) adoptOrphan(ctx context.Context, key providers.Key, backend string) {
-	svc, err := r.service(ctx, key)
-	if err != nil || r.holdings.of(key) != "" {
-		return
+// adoptOrphan puts what a backend holds on the books if its Service is gone. One
+// that exists without being on the books is served by somebody else, whose
+// things the backend can't tell from its own.
+func (r *Reconciler) adoptOrphan(ctx context.Context, key providers.Key, backend string) error {
+	if r.holdings.of(key) != "" {
+		return nil
 	}
-	if svc == nil || r.holder(svc) == "" && r.backends.Choose(svc) != backend {
-		r.holdings.put(key, backend)
-		r.waker.Wake(key)
+	if gone, err := r.gone(ctx, key); err != nil || !gone {
+		return err
 	}
+	r.holdings.put(key, backend)
+	r.waker.Wake(key)
+	return nil
+}
+
+// gone says whether a Service is no more. The API server has the last word: a
+// cache may not have seen yet one that was made a moment ago.
+func (r *Reconciler) gone(ctx context.Context, key providers.Key) (bool, error) {
+	for _, from := range []client.Reader{r.cached, r.live} {
+		if gone, err := Gone(ctx, from, key); err != nil || !gone {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Gone says whether a Service is no more. A key without UID is of any life that
+// there may be: what backends hold by name is then whoever's serves that.
+func Gone(ctx context.Context, from client.Reader, key providers.Key) (bool, error) {
+	svc := &corev1.Service{}
+	err := from.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, svc)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading Service %s: %w", key, err)
+	}
+	return key.UID != "" && svc.UID != key.UID, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
