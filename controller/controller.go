@@ -314,11 +314,13 @@ func (r *Reconciler) releaseGone(ctx context.Context, key providers.Key) error {
 	if !ok {
 		return nil
 	}
-	if gone, err := r.gone(ctx, key); err != nil {
-		return err
-	} else if !gone {
-		r.holdings.drop(key) // one of that name has come since
-		return nil
+	if key.UID == "" {
+		if gone, err := r.gone(ctx, key); err != nil {
+			return err
+		} else if !gone {
+			r.holdings.drop(key) // one of that name has come since
+			return nil
+		}
 	}
 	if err := b.Provider.Release(ctx, key); err != nil {
 		return fmt.Errorf("releasing what %s holds for vanished Service %s: %w", b.Name, key, err)

@@ -130,13 +130,12 @@ func (r *Reconciler) sweep(ctx context.Context) {
 	}
 }
 
-// adoptOrphan puts what a backend holds on the books if its Service is gone. One
+// adoptOrphan has what a backend holds released if its Service is gone, whatever
+// the books say: one that restore noted may have gone before the cache saw it, and
+// then no event has told of that. One
 // that exists without being on the books is served by somebody else, whose
 // things the backend can't tell from its own.
 func (r *Reconciler) adoptOrphan(ctx context.Context, key providers.Key, backend string) error {
-	if r.holdings.of(key) != "" {
-		return nil
-	}
 	if gone, err := r.gone(ctx, key); err != nil || !gone {
 		return err
 	}
