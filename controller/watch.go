@@ -11,6 +11,9 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -141,7 +144,7 @@ func (r *Reconciler) onService() handler.TypedEventHandler[*corev1.Service, prov
 			if e.ObjectOld.UID != e.ObjectNew.UID {
 				q.Add(providers.KeyOf(e.ObjectOld))
 			}
-			if r.concerns(e.ObjectNew) {
+			if r.concerns(e.ObjectNew) && !toldFailure(e.ObjectOld, e.ObjectNew) {
 				q.Add(providers.KeyOf(e.ObjectNew))
 			}
 		},
@@ -149,6 +152,22 @@ func (r *Reconciler) onService() handler.TypedEventHandler[*corev1.Service, prov
 			q.Add(providers.KeyOf(e.Object))
 		},
 	}
+}
+
+// toldFailure says whether all that is new about a Service is what its conditions
+// say, and that is a failure. What comes next of it has its own time: were the
+// backend asked at once, an error that is worded otherwise each time, by the ID
+// of a request for one, would have it asked without a pause.
+func toldFailure(before, now *corev1.Service) bool {
+	c := meta.FindStatusCondition(now.Status.Conditions, providers.ConditionProvisioned)
+	if c == nil || c.Status == metav1.ConditionTrue || equality.Semantic.DeepEqual(before.Status.Conditions, now.Status.Conditions) {
+		return false
+	}
+	was, is := *before, *now
+	for _, svc := range []*corev1.Service{&was, &is} {
+		svc.ResourceVersion, svc.Status.Conditions = "", nil
+	}
+	return equality.Semantic.DeepEqual(was, is)
 }
 
 // WakeLater has a Service looked at again behind all that is fresh.
