@@ -32,7 +32,7 @@ type Provider struct {
 	// mu guards what is below; it is never held across a call.
 	mu         sync.Mutex
 	addresses  *ipam.Allocator
-	pools      map[string]ipam.Pool
+	pools      map[string]ruling
 	namespaces map[string]map[providers.Key]bool
 
 	restored chan struct{}
@@ -50,7 +50,7 @@ func New(c client.Client, namespace string, wake providers.Wake) *Provider {
 		namespace:  namespace,
 		wake:       wake,
 		addresses:  ipam.New(),
-		pools:      map[string]ipam.Pool{},
+		pools:      map[string]ruling{},
 		namespaces: map[string]map[providers.Key]bool{},
 		restored:   make(chan struct{}),
 	}
@@ -125,12 +125,12 @@ func (p *Provider) Restore(ctx context.Context, services []*corev1.Service) erro
 	}
 	slices.SortFunc(wishes, func(a, b wish) int { return ipam.Older(&a.Request, &b.Request) })
 	pools, _ := compile(objects)
-	pools = keepRecorded(pools, services)
+	rulings := keepRecorded(pools, services)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.addresses = ipam.New()
-	p.setPools(pools)
+	p.setPools(rulings)
 	p.fulfil(wishes)
 	p.once.Do(func() { close(p.restored) })
 	p.work.configureSoon()
@@ -168,10 +168,12 @@ func leaving(svc *corev1.Service) bool {
 
 // setPools has pools rule from now on and wakes those for whom that changes
 // anything. The caller holds mu.
-func (p *Provider) setPools(pools []ipam.Pool) {
-	p.pools = make(map[string]ipam.Pool, len(pools))
-	for _, pool := range pools {
-		p.pools[pool.Name] = pool
+func (p *Provider) setPools(rulings []ruling) {
+	p.pools = make(map[string]ruling, len(rulings))
+	pools := make([]ipam.Pool, len(rulings))
+	for i, one := range rulings {
+		p.pools[one.Name] = one
+		pools[i] = one.Pool
 	}
 	p.wakeAll(p.addresses.SetPools(pools))
 }

@@ -8,6 +8,7 @@ import (
 
 	metallb "go.universe.tf/metallb/api/v1beta1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,14 +21,28 @@ type cluster struct {
 	client.Client
 	pools  []metallb.IPAddressPool
 	labels map[string]map[string]string
+	// unseen are the namespaces that the cache does not have yet.
+	unseen map[string]bool
 }
 
 func (c *cluster) Get(_ context.Context, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+	if c.unseen[key.Name] {
+		return apierrors.NewNotFound(corev1.Resource("namespaces"), key.Name)
+	}
 	o.(*corev1.Namespace).Labels = c.labels[key.Name]
 	return nil
 }
 
-func (c *cluster) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+func (c *cluster) List(_ context.Context, list client.ObjectList, options ...client.ListOption) error {
+	if list, ok := list.(*corev1.NamespaceList); ok {
+		var by client.ListOptions
+		by.ApplyOptions(options)
+		name, _ := by.FieldSelector.RequiresExactMatch(metav1.ObjectNameField)
+		if labels, ok := c.labels[name]; ok {
+			list.Items = []corev1.Namespace{{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}}
+		}
+		return nil
+	}
 	list.(*metallb.IPAddressPoolList).Items = c.pools
 	return nil
 }
@@ -51,6 +66,7 @@ func newGround(t *testing.T, pools ...metallb.IPAddressPool) *ground {
 func (g *ground) start(t *testing.T, services ...*corev1.Service) {
 	t.Helper()
 	g.Provider = New(g.cluster, "berth-system", func(k providers.Key) { g.woken = append(g.woken, k.String()) })
+	g.live = g.cluster
 	if err := g.Restore(t.Context(), services); err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +195,69 @@ func TestBrokenPoolKeepsItsAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustShow(t, other, "198.51.100.0")
+}
+
+// made sets the age of a pool.
+func made(second int64, p metallb.IPAddressPool) metallb.IPAddressPool {
+	p.CreationTimestamp = metav1.Unix(second, 0)
+	return p
+}
+
+// TestWidenedOverAPoolInUse: an older pool that is widened over a younger one
+// has that refused, and takes nothing away from it, neither at once nor after a
+// restart; nor is anything given there that the younger one has given.
+func TestWidenedOverAPoolInUse(t *testing.T) {
+	younger := made(2, pool("a", "192.0.2.128/25"))
+	g := newGround(t, made(1, pool("b", "192.0.2.0/25")), younger)
+	named := g.service("named", "metallb.io/address-pool", "a")
+	asking := g.service("asking", "metallb.io/loadBalancerIPs", "192.0.2.129")
+	waiting := g.service("waiting", "metallb.io/address-pool", "a")
+	thief := g.service("thief", "metallb.io/loadBalancerIPs", "192.0.2.128", "metallb.io/address-pool", "b")
+	keeps := func(when string) {
+		t.Helper()
+		for svc, want := range map[*corev1.Service]string{named: "192.0.2.128", asking: "192.0.2.129"} {
+			if err := g.ensure(t, svc); err != nil || shown(svc) != want {
+				t.Errorf("%s: %s shows %s, %v", when, svc.Name, shown(svc), err)
+			}
+		}
+		if err := g.ensure(t, thief); err == nil {
+			t.Errorf("%s: the older pool gives what the younger one has given", when)
+		}
+	}
+	keeps("before")
+
+	widened := made(1, pool("b", "192.0.2.0/24"))
+	g.edit(widened, younger)
+	keeps("at once")
+	if err := g.ensure(t, waiting); err == nil || !strings.Contains(err.Error(), "not valid") {
+		t.Errorf("a Service that asks for the refused pool is told %v", err)
+	}
+	g.edit(widened, younger)
+	keeps("after another edit")
+	g.start(t, named, asking)
+	keeps("after a restart")
+	g.edit(widened, younger)
+	keeps("after an edit since then")
+
+	g.edit(made(1, pool("b", "192.0.2.0/25")), younger)
+	keeps("now the younger one is in order again")
+	if err := g.ensure(t, waiting); err != nil {
+		t.Error(err)
+	}
+	mustShow(t, waiting, "192.0.2.130")
+}
+
+// TestNeverInUseKeepsNothing: nobody can break an older pool by adding one, and
+// what was refused from the start stands in the way of no edit.
+func TestNeverInUseKeepsNothing(t *testing.T) {
+	younger := made(2, pool("a", "192.0.0.0/16"))
+	g := newGround(t, made(1, pool("b", "192.0.2.0/25")), younger)
+	g.edit(made(1, pool("b", "192.0.2.0/24")), younger)
+	svc := g.service("svc", "metallb.io/loadBalancerIPs", "192.0.2.200")
+	if err := g.ensure(t, svc); err != nil {
+		t.Fatal(err)
+	}
+	mustShow(t, svc, "192.0.2.200")
 }
 
 // TestDeletedPoolIsGivenUp: deleting a pool is a decision, and its Services
