@@ -45,6 +45,8 @@ type word struct {
 	// records are what they say of layer 2, and routes what follows for BGP.
 	records []announce.Record
 	routes  routes
+	// unsure is set while what is announced by BGP can't be found out.
+	unsure bool
 }
 
 // finding is why an address is not announced by one protocol.

@@ -162,7 +162,7 @@ func TestWithoutKindsOfBGP(t *testing.T) {
 	r.routed = false
 	svc, ingress, eps := webOn("a")
 	w, err := r.wordOn(t.Context(), svc, ingress, eps)
-	if err != nil || len(w.routes.byBGP) > 0 || r.lookout.peek() != nil {
+	if err != nil || len(w.routes.byBGP) > 0 || r.lookout.now != nil {
 		t.Errorf("got %+v, %v", w, err)
 	}
 }

@@ -4,6 +4,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -217,17 +218,12 @@ func (r *Reconciler) ensure(ctx context.Context, svc *corev1.Service, b *Backend
 func (r *Reconciler) conclude(ctx context.Context, svc *corev1.Service, b *Backend, o outcome, eps []*discoveryv1.EndpointSlice) (reconcile.Result, error) {
 	key := providers.KeyOf(svc)
 	endpoints := serving(svc, eps)
-	var w word
-	// Without endpoints it does not matter who announces.
-	if b.needs.Announced && endpoints.Status == metav1.ConditionTrue {
-		var err error
-		if w, err = r.wordOn(ctx, svc, o.shown(svc), eps); err != nil {
-			return again(err)
-		}
-	} else {
-		r.lookout.forget(key)
-	}
+	w, unheard := r.hear(ctx, svc, b, o.shown(svc), endpoints, eps)
 	next := served(svc, b, o, endpoints, w)
+	if unheard != nil || w.unsure {
+		// That nobody knows who announces an address is no reason to withhold it.
+		next.keepServing(svc)
+	}
 	if wait := r.repairs.due(key, svc, next); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
@@ -243,7 +239,17 @@ func (r *Reconciler) conclude(ctx context.Context, svc *corev1.Service, b *Backe
 	if awaited > 0 {
 		return reconcile.Result{RequeueAfter: awaited}, nil
 	}
-	return again(o.err)
+	return again(cmp.Or(o.err, unheard))
+}
+
+// hear returns what the speakers say of svc with those addresses, if that matters:
+// without endpoints it does not.
+func (r *Reconciler) hear(ctx context.Context, svc *corev1.Service, b *Backend, shown []corev1.LoadBalancerIngress, endpoints metav1.Condition, eps []*discoveryv1.EndpointSlice) (word, error) {
+	if !b.needs.Announced || endpoints.Status != metav1.ConditionTrue {
+		r.lookout.forget(providers.KeyOf(svc))
+		return word{}, nil
+	}
+	return r.wordOn(ctx, svc, shown, eps)
 }
 
 // release has the backend give back what it holds for svc and takes our marks

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -38,8 +39,13 @@ var lag = map[news]time.Duration{
 	reworded:   30 * time.Second,
 }
 
-// lookoutRetry is the pause before an outlook is tried again that failed.
-const lookoutRetry = time.Second
+const (
+	// lookoutPatience is how long an outlook may take: the cache waits for ever
+	// for a kind that it may not list.
+	lookoutPatience = 5 * time.Second
+	// lookoutRetry is the pause before an outlook is tried again that failed.
+	lookoutRetry = time.Second
+)
 
 // lookout keeps the outlook up to date, and has the Services looked at again
 // that another one concerns.
@@ -61,6 +67,10 @@ type lookout struct {
 	// links are those of the Services with addresses that are not for layer 2
 	// alone; some have none.
 	links map[providers.Key][]link
+	// failure is why there is no outlook yet, and unanswered are the Services that
+	// had to do without.
+	failure    error
+	unanswered map[providers.Key]bool
 	// stale is set while now.reach is to be made anew; due is when the next
 	// outlook is to be made, the zero time for never.
 	stale bool
@@ -69,7 +79,7 @@ type lookout struct {
 }
 
 func newLookout() *lookout {
-	return &lookout{links: map[providers.Key][]link{}, bell: make(chan struct{}, 1)}
+	return &lookout{links: map[providers.Key][]link{}, unanswered: map[providers.Key]bool{}, bell: make(chan struct{}, 1)}
 }
 
 // note has n taken into account in time.
@@ -131,6 +141,7 @@ func (k *lookout) routes(ctx context.Context, key providers.Key, in announce.Inp
 	for {
 		o, err := k.current(ctx)
 		if err != nil {
+			k.await(key)
 			return routes{}, err
 		}
 		r := o.ask(in)
@@ -163,36 +174,54 @@ func (k *lookout) forget(key providers.Key) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.links, key)
+	delete(k.unanswered, key)
 }
 
-// current returns the outlook; only the first one is made for that.
+// current returns the outlook; only the first one is made for that, and only
+// once: if it fails, Run tries again.
 func (k *lookout) current(ctx context.Context) (*outlook, error) {
-	if o := k.peek(); o != nil {
-		return o, nil
+	if o, err := k.tried(); o != nil || err != nil {
+		return o, err
 	}
 	k.building.Lock()
 	defer k.building.Unlock()
-	if o := k.peek(); o != nil {
-		return o, nil
+	if o, err := k.tried(); o != nil || err != nil {
+		return o, err
 	}
 	o, err := k.next(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.now = o
-	return o, nil
+	if k.failure = err; err != nil {
+		k.schedule(lookoutRetry)
+	}
+	return o, err
 }
 
-func (k *lookout) peek() *outlook {
+// tried returns the outlook, or why there is none; nothing before the first try.
+func (k *lookout) tried() (*outlook, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.now
+	return k.now, k.failure
+}
+
+// await has a Service woken by the first outlook that there is.
+func (k *lookout) await(key providers.Key) {
+	k.mu.Lock()
+	answered := k.now != nil
+	if !answered {
+		k.unanswered[key] = true
+	}
+	k.mu.Unlock()
+	if answered {
+		k.wake(key)
+	}
 }
 
 // next makes an outlook, with the reach of before where there is one.
 func (k *lookout) next(ctx context.Context, before *outlook) (*outlook, error) {
+	ctx, stop := context.WithTimeout(ctx, lookoutPatience)
+	defer stop()
 	o := &outlook{}
 	var err error
 	if before != nil {
@@ -200,10 +229,13 @@ func (k *lookout) next(ctx context.Context, before *outlook) (*outlook, error) {
 	} else if o.reach, err = k.compile(ctx); err != nil {
 		return nil, err
 	}
-	if o.reach != nil {
-		o.sessions, err = k.list(ctx)
+	if o.reach == nil {
+		return o, nil
 	}
-	return o, err
+	if o.sessions, err = k.list(ctx); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 // refresh makes the next outlook and wakes the Services that it concerns.
@@ -224,13 +256,17 @@ func (k *lookout) refresh(ctx context.Context) error {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.stale = k.stale || stale
+		if k.now == nil {
+			k.failure = err
+		}
 		k.schedule(lookoutRetry)
 		return err
 	}
 	k.mu.Lock()
 	old := k.now
-	k.now = o
-	concerned := k.concerned(o, stale)
+	k.now, k.failure = o, nil
+	concerned := slices.AppendSeq(k.concerned(o, stale), maps.Keys(k.unanswered))
+	clear(k.unanswered)
 	k.mu.Unlock()
 	if stale && (o.reach != nil || old != nil && old.reach != nil) {
 		concerned = k.newlyAdvertised(ctx, o, concerned)

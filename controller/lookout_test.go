@@ -11,6 +11,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/berth-lb/berth/announce"
 	"github.com/berth-lb/berth/providers"
@@ -211,6 +214,7 @@ func TestLookoutFails(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		w.failing = nil
+		w.after(lookoutRetry, "it is tried again", "web")
 		w.ask()
 		w.bgp()
 		w.failing = errors.New("the API server is away")
@@ -262,4 +266,85 @@ func TestLookoutMovesOn(t *testing.T) {
 			t.Errorf("asked %d times, got %+v, %v", asked, got, err)
 		}
 	})
+}
+
+// TestLookoutThatCannotLook: where a kind can't be listed, Services are told so
+// in time, once, and looked at again when it can be.
+func TestLookoutThatCannotLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatchtower(t)
+		w.bgp()
+		hangs := true
+		compile := w.compile
+		w.compile = func(ctx context.Context) (func(announce.Input) []announce.Reach, error) {
+			if hangs {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return compile(ctx)
+		}
+		asked := time.Now()
+		for range 3 {
+			for key, svc := range w.services {
+				if _, err := w.routes(t.Context(), key, announce.Input{Service: svc}); err == nil {
+					t.Errorf("%s is told something", key)
+				}
+			}
+		}
+		if waited := time.Since(asked); waited > lookoutPatience {
+			t.Errorf("all together waited for %v", waited)
+		}
+		w.after(time.Minute, "nothing is known yet")
+		hangs = false
+		w.after(lookoutPatience+2*lookoutRetry, "it can be looked", "api", "old", "web")
+		w.ask()
+		w.after(time.Minute, "nobody is woken twice")
+	})
+}
+
+// TestAddressesWithoutAWord: what can't be found out of who announces an address
+// keeps nobody from having it.
+func TestAddressesWithoutAWord(t *testing.T) {
+	for _, tc := range []struct {
+		why   string
+		shown *metav1.Condition
+		want  string
+	}{
+		{"a new Service", nil, ""},
+		{"one that was served", &metav1.Condition{Type: providers.ConditionServing, Status: metav1.ConditionTrue, Reason: "EndpointsReady"}, "EndpointsReady"},
+		{"one that had no address", &metav1.Condition{Type: providers.ConditionServing, Status: metav1.ConditionFalse, Reason: reasonNotProvisioned}, ""},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			r, api := routedWorld(t, nil)
+			r.lookout.compile = func(context.Context) (func(announce.Input) []announce.Reach, error) {
+				return nil, errors.New("forbidden")
+			}
+			r.cached, r.events = api, deaf{}
+			svc, ingress, eps := webOn("a")
+			if tc.shown != nil {
+				svc.Status.Conditions = []metav1.Condition{*tc.shown}
+			}
+			if err := api.Create(t.Context(), svc); err != nil {
+				t.Fatal(err)
+			}
+			o := outcome{Result: providers.Result{Ingress: ingress}}
+			if _, err := r.conclude(t.Context(), svc, r.backends.named["pool"], o, eps); err != nil {
+				t.Error(err)
+			}
+			after := &corev1.Service{}
+			if err := api.Get(t.Context(), client.ObjectKeyFromObject(svc), after); err != nil {
+				t.Fatal(err)
+			}
+			if len(after.Status.LoadBalancer.Ingress) != 1 {
+				t.Error("the address is withheld")
+			}
+			got := ""
+			if c := meta.FindStatusCondition(after.Status.Conditions, providers.ConditionServing); c != nil {
+				got = c.Reason
+			}
+			if got != tc.want {
+				t.Errorf("Serving is for the reason %q, want %q", got, tc.want)
+			}
+		})
+	}
 }

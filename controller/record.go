@@ -135,6 +135,18 @@ func served(svc *corev1.Service, b *Backend, o outcome, endpoints metav1.Conditi
 	return next
 }
 
+// keepServing leaves the condition Serving as svc shows it, where it is about an
+// address.
+func (r *record) keepServing(svc *corev1.Service) {
+	if len(r.status.LoadBalancer.Ingress) == 0 {
+		return
+	}
+	meta.RemoveStatusCondition(&r.status.Conditions, providers.ConditionServing)
+	if was := meta.FindStatusCondition(svc.Status.Conditions, providers.ConditionServing); was != nil && was.Reason != reasonNotProvisioned {
+		r.status.Conditions = append(r.status.Conditions, *was)
+	}
+}
+
 // setConditions sets one condition of each type, the last that is given, so
 // that a transition which is not one leaves no trace.
 func (r *record) setConditions(conditions []metav1.Condition) {

@@ -106,9 +106,10 @@ func (r *Reconciler) wordOn(ctx context.Context, svc *corev1.Service, ingress []
 			w.records = append(w.records, record)
 		}
 	}
-	var err error
-	w.routes, err = r.routesOf(ctx, svc, ingress, eps)
-	return w, err
+	routes, err := r.routesOf(ctx, svc, ingress, eps)
+	// The lookout tells of the error, and wakes the Service when it is over.
+	w.routes, w.unsure = routes, err != nil
+	return w, nil
 }
 
 // routesOf asks by the addresses that svc is about to have, so that one write
