@@ -40,6 +40,9 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 	c.provider.mu.Lock()
 	defer c.provider.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(c.provider.pools)) {
+		if name == unconfigured {
+			continue
+		}
 		u := c.provider.addresses.Usage(name)
 		inUse := float64(u.Assigned4) + float64(u.Assigned6)
 		free := float64(u.Available4) + float64(u.Available6)

@@ -13,6 +13,7 @@ import (
 
 	metallb "go.universe.tf/metallb/api/v1beta1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -208,13 +209,25 @@ func (p *Provider) forget(key providers.Key) {
 	}
 }
 
-// labelsOf returns the labels of a namespace; none when it is gone.
+// labelsOf returns the labels of a namespace; none when it is gone. One that the
+// cache does not have may be newer than that.
 func (p *Provider) labelsOf(ctx context.Context, namespace string) (map[string]string, error) {
 	ns := &corev1.Namespace{}
-	if err := p.client.Get(ctx, client.ObjectKey{Name: namespace}, ns); client.IgnoreNotFound(err) != nil {
+	err := p.client.Get(ctx, client.ObjectKey{Name: namespace}, ns)
+	if err == nil {
+		return ns.Labels, nil
+	}
+	var list corev1.NamespaceList // as to get single ones would take another permission
+	if apierrors.IsNotFound(err) {
+		err = p.live.List(ctx, &list, client.MatchingFields{metav1.ObjectNameField: namespace})
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reading Namespace %s: %w", namespace, err)
 	}
-	return ns.Labels, nil
+	if len(list.Items) == 0 {
+		return nil, nil
+	}
+	return list.Items[0].Labels, nil
 }
 
 // objects returns the IPAddressPools that count.

@@ -260,6 +260,27 @@ func TestNeverInUseKeepsNothing(t *testing.T) {
 	mustShow(t, svc, "192.0.2.200")
 }
 
+// TestNamespaceThatTheCacheLacks: a Service may come before its namespace does.
+func TestNamespaceThatTheCacheLacks(t *testing.T) {
+	g := newGround(t, func() metallb.IPAddressPool {
+		p := pool("a", "192.0.2.0/24")
+		p.Spec.AllocateTo = &metallb.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "shop"}}}}
+		return p
+	}())
+	g.labels = map[string]map[string]string{"default": {"team": "shop"}}
+	g.unseen = map[string]bool{"default": true}
+	svc := g.service("svc")
+	if err := g.ensure(t, svc); err != nil {
+		t.Fatal(err)
+	}
+	mustShow(t, svc, "192.0.2.0")
+
+	g.labels = nil
+	if err := g.ensure(t, svc); err == nil {
+		t.Error("a namespace that is gone has labels")
+	}
+}
+
 // TestDeletedPoolIsGivenUp: deleting a pool is a decision, and its Services
 // move or wait.
 func TestDeletedPoolIsGivenUp(t *testing.T) {

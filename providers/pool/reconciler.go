@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -122,7 +123,8 @@ func onPool() handler.TypedEventHandler[*metallb.IPAddressPool, task] {
 		CreateFunc: func(_ context.Context, _ event.TypedCreateEvent[*metallb.IPAddressPool], q queue) { q.Add(configure) },
 		DeleteFunc: func(_ context.Context, _ event.TypedDeleteEvent[*metallb.IPAddressPool], q queue) { q.Add(configure) },
 		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*metallb.IPAddressPool], q queue) {
-			if e.ObjectOld.Generation != e.ObjectNew.Generation {
+			// One that is deleted and made anew begins to count afresh.
+			if e.ObjectOld.UID != e.ObjectNew.UID || e.ObjectOld.Generation != e.ObjectNew.Generation {
 				q.Add(configure)
 			}
 		},
@@ -131,6 +133,11 @@ func onPool() handler.TypedEventHandler[*metallb.IPAddressPool, task] {
 
 func (p *Provider) onNamespace() handler.TypedEventHandler[*corev1.Namespace, task] {
 	return handler.TypedFuncs[*corev1.Namespace, task]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*corev1.Namespace], _ queue) {
+			if !e.IsInInitialList { // its Services may have come before it
+				p.wakeNamespace(e.Object.Name)
+			}
+		},
 		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*corev1.Namespace], _ queue) {
 			if !maps.Equal(e.ObjectOld.Labels, e.ObjectNew.Labels) {
 				p.wakeNamespace(e.ObjectNew.Name)
@@ -168,25 +175,29 @@ func (p *Provider) configure(ctx context.Context, objects []metallb.IPAddressPoo
 
 // writeCounts writes the status of the pools whose numbers changed.
 func (p *Provider) writeCounts(ctx context.Context, objects []metallb.IPAddressPool) error {
+	var errs []error
 	for i := range objects {
-		object := &objects[i]
 		p.mu.Lock()
-		usage := p.addresses.Usage(object.Name)
+		usage := p.addresses.Usage(objects[i].Name)
 		p.mu.Unlock()
-		status := statusOf(usage)
-		if object.Status == status {
-			continue
-		}
-		// All numbers are sent, also those that are zero and were: a status
-		// that isn't there reads the same, and the CRD asks for every one.
-		patch, err := json.Marshal(map[string]any{"status": status})
-		if err != nil {
-			return fmt.Errorf("computing the status of IPAddressPool %s: %w", object.Name, err)
-		}
-		err = p.client.Status().Patch(ctx, object.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("writing the status of IPAddressPool %s: %w", object.Name, err)
-		}
+		errs = append(errs, p.writeCount(ctx, &objects[i], statusOf(usage)))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Provider) writeCount(ctx context.Context, object *metallb.IPAddressPool, status metallb.IPAddressPoolStatus) error {
+	if object.Status == status {
+		return nil
+	}
+	// All numbers are sent, also those that are zero and were: a status
+	// that isn't there reads the same, and the CRD asks for every one.
+	patch, err := json.Marshal(map[string]any{"status": status})
+	if err != nil {
+		return fmt.Errorf("computing the status of IPAddressPool %s: %w", object.Name, err)
+	}
+	err = p.client.Status().Patch(ctx, object.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("writing the status of IPAddressPool %s: %w", object.Name, err)
 	}
 	return nil
 }
