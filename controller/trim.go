@@ -11,12 +11,17 @@ import (
 )
 
 // CacheByObject says what the caches keep of the objects that the controller
-// watches: what it reads, and nothing else, shared rather than copied.
-func CacheByObject() map[client.Object]cache.ByObject {
+// watches: what it reads, and nothing else, shared rather than copied. Backends
+// that hand Nodes on want them whole.
+func CacheByObject(wholeNodes bool) map[client.Object]cache.ByObject {
+	node := func(o client.Object) { trimNode(o.(*corev1.Node)) }
+	if wholeNodes {
+		node = func(client.Object) {}
+	}
 	return map[client.Object]cache.ByObject{
 		&corev1.Service{}:            keep(func(o client.Object) { trimService(o.(*corev1.Service)) }),
 		&discoveryv1.EndpointSlice{}: keep(func(o client.Object) { trimSlice(o.(*discoveryv1.EndpointSlice)) }),
-		&corev1.Node{}:               keep(func(o client.Object) { trimNode(o.(*corev1.Node)) }),
+		&corev1.Node{}:               keep(node),
 	}
 }
 

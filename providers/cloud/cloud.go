@@ -19,13 +19,14 @@ import (
 	"github.com/berth-lb/berth/providers"
 )
 
-// Provider drives a cloudprovider.LoadBalancer.
+// Provider drives a cloudprovider.LoadBalancer, which is not called before Balancer
+// returns it.
 //
 // Such a cloud can't be asked cheaply whether anything has to be done, so that
 // a process remembers per Service what it asked for last and calls the cloud
 // only for a difference; once after a restart, everything is asked for again.
 type Provider struct {
-	lb          cloudprovider.LoadBalancer
+	balancer    Balancer
 	clusterName string
 	services    func(providers.Key) (*corev1.Service, bool)
 
@@ -35,11 +36,15 @@ type Provider struct {
 
 var _ providers.Provider = (*Provider)(nil)
 
-// New returns a provider over lb. clusterName is what the cloud tells clusters
+// Balancer returns the LoadBalancer of a cloud, once that can be used: clouds make
+// it of what they are given when they are initialized.
+type Balancer func(context.Context) (cloudprovider.LoadBalancer, error)
+
+// New returns a provider over a cloud. clusterName is what the cloud tells clusters
 // apart by. services looks up a Service that is to be released: a cloud wants
 // to see its annotations again.
-func New(lb cloudprovider.LoadBalancer, clusterName string, services func(providers.Key) (*corev1.Service, bool)) *Provider {
-	return &Provider{lb: lb, clusterName: clusterName, services: services, done: map[providers.Key]record{}}
+func New(balancer Balancer, clusterName string, services func(providers.Key) (*corev1.Service, bool)) *Provider {
+	return &Provider{balancer: balancer, clusterName: clusterName, services: services, done: map[providers.Key]record{}}
 }
 
 // record is what the cloud was last asked for with success, and what it gave.
@@ -102,11 +107,19 @@ func (p *Provider) Ensure(ctx context.Context, req providers.Request) (providers
 // update and ensure give the cloud a copy of the Service: clouds are told to
 // treat it as read-only, and not all of them do.
 func (p *Provider) update(ctx context.Context, req providers.Request) error {
-	return p.lb.UpdateLoadBalancer(ctx, p.clusterName, req.Service.DeepCopy(), slices.Clone(req.Nodes))
+	lb, err := p.balancer(ctx)
+	if err != nil {
+		return err
+	}
+	return lb.UpdateLoadBalancer(ctx, p.clusterName, req.Service.DeepCopy(), slices.Clone(req.Nodes))
 }
 
 func (p *Provider) ensure(ctx context.Context, req providers.Request) ([]corev1.LoadBalancerIngress, error) {
-	status, err := p.lb.EnsureLoadBalancer(ctx, p.clusterName, req.Service.DeepCopy(), slices.Clone(req.Nodes))
+	lb, err := p.balancer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	status, err := lb.EnsureLoadBalancer(ctx, p.clusterName, req.Service.DeepCopy(), slices.Clone(req.Nodes))
 	if status == nil {
 		return nil, err
 	}
@@ -117,7 +130,11 @@ func (p *Provider) ensure(ctx context.Context, req providers.Request) ([]corev1.
 // nothing of.
 func (p *Provider) Release(ctx context.Context, key providers.Key) error {
 	p.forget(key)
-	err := p.lb.EnsureLoadBalancerDeleted(ctx, p.clusterName, p.service(key))
+	lb, err := p.balancer(ctx)
+	if err != nil {
+		return fmt.Errorf("delete the load balancer of %s: %w", key, err)
+	}
+	err = lb.EnsureLoadBalancerDeleted(ctx, p.clusterName, p.service(key))
 	if err == nil || errors.Is(err, cloudprovider.ImplementedElsewhere) {
 		return nil
 	}

@@ -29,6 +29,7 @@ type someCloud struct {
 	*cloudfake.Cloud
 
 	mu      sync.Mutex
+	ready   bool // has been initialized
 	numbers map[string]byte
 	changes uint64
 	err     error                      // of the next calls
@@ -43,9 +44,23 @@ func newCloud() *someCloud {
 	}
 }
 
+// initialized is the balancer of a cloud that is used as it is meant to be.
+func (c *someCloud) initialized(context.Context) (cloudprovider.LoadBalancer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ready = true
+	return c, nil
+}
+
+// errEarly is what clouds say, in better cases, that are used too early.
+var errEarly = errors.New("the cloud has not been initialized")
+
 func (c *someCloud) EnsureLoadBalancer(ctx context.Context, cluster string, svc *corev1.Service, nodes []*corev1.Node) (*corev1.LoadBalancerStatus, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.ready {
+		return nil, errEarly
+	}
 	name := c.GetLoadBalancerName(ctx, cluster, svc)
 	if _, ok := c.numbers[name]; !ok {
 		c.numbers[name] = byte(len(c.numbers) + 1)
@@ -69,6 +84,9 @@ func (c *someCloud) EnsureLoadBalancer(ctx context.Context, cluster string, svc 
 func (c *someCloud) UpdateLoadBalancer(ctx context.Context, cluster string, svc *corev1.Service, nodes []*corev1.Node) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.ready {
+		return errEarly
+	}
 	c.changes++
 	_ = c.Cloud.UpdateLoadBalancer(ctx, cluster, svc, nodes)
 	spoil(svc, nodes)
@@ -78,6 +96,9 @@ func (c *someCloud) UpdateLoadBalancer(ctx context.Context, cluster string, svc 
 func (c *someCloud) EnsureLoadBalancerDeleted(ctx context.Context, cluster string, svc *corev1.Service) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.ready {
+		return errEarly
+	}
 	c.deleted = append(c.deleted, svc)
 	delete(c.Balancers, c.GetLoadBalancerName(ctx, cluster, svc))
 	return c.err
@@ -110,7 +131,7 @@ func TestConformance(t *testing.T) {
 		c := newCloud()
 		return conformance.Backend{
 			Start: func(cluster conformance.Cluster) providers.Provider {
-				return cloud.New(c, "test", cluster.Service)
+				return cloud.New(c.initialized, "test", cluster.Service)
 			},
 			Changes: func() uint64 {
 				c.mu.Lock()
@@ -178,7 +199,7 @@ func TestCalls(t *testing.T) {
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
 			c := newCloud()
-			p := cloud.New(c, "test", unknown)
+			p := cloud.New(c.initialized, "test", unknown)
 			first, err := p.Ensure(t.Context(), providers.Request{Service: service(), Nodes: nodes("a", "b")})
 			if err != nil || c.calls() != "create" {
 				t.Fatalf("first Ensure: %v", err)
@@ -213,7 +234,7 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
 			c := newCloud()
-			p := cloud.New(c, "test", unknown)
+			p := cloud.New(c.initialized, "test", unknown)
 			svc := service(func(s *corev1.Service) {
 				s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "198.51.100.1"}}
 			})
@@ -243,7 +264,7 @@ func TestErrors(t *testing.T) {
 func TestNoAddressYet(t *testing.T) {
 	c := newCloud()
 	c.status = &corev1.LoadBalancerStatus{}
-	p := cloud.New(c, "test", unknown)
+	p := cloud.New(c.initialized, "test", unknown)
 	req := providers.Request{Service: service(), Nodes: nodes("a")}
 	_, err := p.Ensure(t.Context(), req)
 	if r, ok := errors.AsType[*providers.Refusal](err); !ok || r.Reason != providers.ReasonProvisioning || r.RetryAfter == 0 {
@@ -261,7 +282,7 @@ func TestStatusIsTheClouds(t *testing.T) {
 	c.status = &corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{
 		IP: "198.51.100.9", IPMode: &proxy, Ports: []corev1.PortStatus{{Port: 80, Protocol: corev1.ProtocolUDP, Error: &problem}},
 	}}}
-	got, err := cloud.New(c, "test", unknown).Ensure(t.Context(), providers.Request{Service: service()})
+	got, err := cloud.New(c.initialized, "test", unknown).Ensure(t.Context(), providers.Request{Service: service()})
 	if err != nil || !reflect.DeepEqual(got.Ingress, c.status.Ingress) {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -287,7 +308,7 @@ func TestRelease(t *testing.T) {
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
 			c := newCloud()
-			p := cloud.New(c, "test", tc.lookup)
+			p := cloud.New(c.initialized, "test", tc.lookup)
 			req := providers.Request{Service: service(), Nodes: nodes("a")}
 			if _, err := p.Ensure(t.Context(), req); err != nil {
 				t.Fatal(err)
@@ -310,7 +331,7 @@ func TestRelease(t *testing.T) {
 }
 
 func TestOwnedIsUnsupported(t *testing.T) {
-	if _, err := cloud.New(newCloud(), "test", unknown).Owned(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := cloud.New(newCloud().initialized, "test", unknown).Owned(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("got %v", err)
 	}
 }

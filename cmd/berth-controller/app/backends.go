@@ -66,12 +66,12 @@ func newCloud(ctx context.Context, mgr manager.Manager, _ providers.Wake, o *opt
 	if err != nil {
 		return nil, err
 	}
-	lb, ok := c.LoadBalancer()
-	if !ok {
-		return nil, fmt.Errorf("the cloud %s makes no load balancers", o.cloudProvider)
+	start := newCloudStart(c, mgr.GetConfig())
+	if err := mgr.Add(start); err != nil {
+		return nil, err
 	}
 	cached := mgr.GetClient()
-	return cloud.New(lb, o.clusterName, func(key providers.Key) (*corev1.Service, bool) {
+	return cloud.New(start.balancer, o.clusterName, func(key providers.Key) (*corev1.Service, bool) {
 		svc := &corev1.Service{}
 		err := cached.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: key.Name}, svc)
 		return svc, err == nil && svc.UID == key.UID
@@ -84,7 +84,7 @@ func newFake(_ context.Context, _ manager.Manager, wake providers.Wake, _ *optio
 
 // cacheByObject is what the parts of the process want cached, and how.
 func cacheByObject(o *options) map[client.Object]cache.ByObject {
-	all := controller.CacheByObject()
+	all := controller.CacheByObject(slices.Contains(o.backends, "cloud"))
 	if slices.Contains(o.backends, "pool") {
 		maps.Copy(all, pool.CacheByObject(o.namespace))
 	}
