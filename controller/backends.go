@@ -35,6 +35,8 @@ type Backends struct {
 
 	named   map[string]*Backend
 	byClass map[string]string
+	// names are sorted.
+	names []string
 	// standard is the name of the one that serves Services without class;
 	// empty for none.
 	standard string
@@ -58,6 +60,7 @@ func NewBackends(installation, standard string, all ...Backend) (Backends, error
 		b.named[one.Name] = &one
 		b.byClass[one.Class] = one.Name
 	}
+	b.names = slices.Sorted(maps.Keys(b.named))
 	if _, ok := b.named[standard]; !ok && standard != "" {
 		return Backends{}, fmt.Errorf("default backend %q is not among the enabled ones: %s", standard, strings.Join(b.Names(), ", "))
 	}
@@ -65,17 +68,17 @@ func NewBackends(installation, standard string, all ...Backend) (Backends, error
 }
 
 // Names returns the names of all backends, sorted.
-func (b Backends) Names() []string { return slices.Sorted(maps.Keys(b.named)) }
+func (b Backends) Names() []string { return slices.Clone(b.names) }
 
 // Announced says whether speakers announce the addresses of one of them.
 func (b Backends) Announced() bool { return b.needs().Announced }
 
-// needs is what all backends together want.
+// needs is what has to be watched for all backends together, besides what
+// always is.
 func (b Backends) needs() providers.Needs {
 	var sum providers.Needs
 	for _, one := range b.named {
 		sum.Nodes = sum.Nodes || one.needs.Nodes
-		sum.EndpointSlices = sum.EndpointSlices || one.needs.EndpointSlices
 		sum.Announced = sum.Announced || one.needs.Announced
 	}
 	return sum
@@ -98,7 +101,7 @@ func (b Backends) claims(svc *corev1.Service) string {
 	if class := svc.Spec.LoadBalancerClass; class != nil {
 		return b.byClass[*class]
 	}
-	for _, name := range b.Names() {
+	for _, name := range b.names {
 		if one := b.named[name]; one.Claims != nil && one.Claims(svc) {
 			return name
 		}

@@ -46,6 +46,7 @@ type Reconciler struct {
 	reported, routed bool
 
 	holdings holdings
+	eligible eligible
 	repairs  repairs
 	floors   floors
 	speakers speakers
@@ -54,7 +55,9 @@ type Reconciler struct {
 	// by BGP; nil afterwards.
 	beginBGP func() error
 	waker    *Waker
-	restored chan struct{}
+	// restored is closed when the local backends hold what the statuses show, and
+	// begun when there is a queue.
+	restored, begun chan struct{}
 }
 
 // Options are what a Reconciler works with.
@@ -97,6 +100,7 @@ func New(o Options) *Reconciler {
 		routed:   o.Routed,
 		waker:    o.Waker,
 		restored: make(chan struct{}),
+		begun:    make(chan struct{}),
 	}
 	r.lookout = r.newLookout()
 	return r
@@ -119,7 +123,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, key providers.Key) (reconcil
 	want, held := r.backends.Choose(svc), r.holder(svc)
 	switch {
 	case held != "" && held != want:
-		return again(r.release(ctx, svc, held))
+		if err := r.release(ctx, svc, held); err != nil || want == "" {
+			return again(err)
+		}
+		// The event of what was written is likely to be faster, if anything was.
+		return reconcile.Result{RequeueAfter: staleDelay}, nil
 	case want != "":
 		return r.ensure(ctx, svc, r.backends.named[want])
 	}

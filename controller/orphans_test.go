@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -69,7 +70,7 @@ func TestOrphans(t *testing.T) {
 			r := New(Options{Backends: backends, Client: cache, Cache: cache, Live: live, Waker: &Waker{}})
 			close(r.restored)
 			q := newQueue(t)
-			_ = r.waker.start(t.Context(), q)
+			r.waker.start(q)
 			r.holdings.put(web, "cloud")
 			r.sweep(t.Context())
 			for _, key := range drain(q) {
@@ -82,4 +83,29 @@ func TestOrphans(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRunAwaitsTheQueue: an orphan that is found before there is a queue is not
+// forgotten.
+func TestRunAwaitsTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		backends, err := NewBackends("berth-system", "cloud", Backend{Name: "cloud", Class: "x/cloud", Provider: &stub{owned: []providers.Key{web}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		api := apiWith(t)
+		r := New(Options{Backends: backends, Client: api, Cache: api, Live: api, Waker: &Waker{}})
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { _ = r.Run(ctx) }()
+		synctest.Wait()
+		q := newQueue(t)
+		if err := r.begin(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := drain(q); !slices.Equal(got, []providers.Key{web}) {
+			t.Errorf("queued are %v, want %v", got, web)
+		}
+	})
 }

@@ -40,6 +40,11 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		}
 	}
 	close(r.restored)
+	select {
+	case <-r.begun: // nothing else brings an orphan into the queue
+	case <-ctx.Done():
+		return nil
+	}
 	for {
 		r.sweep(ctx)
 		if !sleep(ctx, sweepInterval) {

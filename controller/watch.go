@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	metallb "go.universe.tf/metallb/api/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -54,12 +55,10 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, 
 			return err
 		}
 	}
-	warm := true
 	c, err := controller.NewTyped("service", mgr, controller.TypedOptions[providers.Key]{
 		Reconciler:              r,
 		MaxConcurrentReconciles: concurrency,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[providers.Key](minRetry, maxRetry),
-		EnableWarmup:            &warm,
 		LogConstructor: func(key *providers.Key) logr.Logger {
 			log := mgr.GetLogger().WithValues("controller", "service")
 			if key != nil {
@@ -70,6 +69,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, 
 	})
 	if err != nil {
 		return fmt.Errorf("making the Service controller: %w", err)
+	}
+	if err := mgr.Add(follower{mgr.GetCache(), r.followed()}); err != nil {
+		return err
 	}
 	for _, s := range r.sources(mgr.GetCache()) {
 		if err := c.Watch(s); err != nil {
@@ -94,7 +96,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, 
 
 func (r *Reconciler) sources(c cache.Cache) []source.TypedSource[providers.Key] {
 	all := []source.TypedSource[providers.Key]{
-		source.TypedFunc[providers.Key](r.waker.start),
+		source.TypedFunc[providers.Key](r.begin),
 		source.TypedKind(c, &corev1.Service{}, r.onService()),
 		source.TypedKind(c, &discoveryv1.EndpointSlice{}, r.onEndpointSlice()),
 	}
@@ -110,15 +112,57 @@ func (r *Reconciler) sources(c cache.Cache) []source.TypedSource[providers.Key] 
 	return all
 }
 
+// begin takes over the queue, which there is once this process leads.
+func (r *Reconciler) begin(_ context.Context, q queue) error {
+	r.waker.start(q)
+	close(r.begun)
+	return nil
+}
+
+// followed are the kinds that have to be in the cache when this process comes to
+// lead.
+func (r *Reconciler) followed() []client.Object {
+	all := []client.Object{&corev1.Service{}, &discoveryv1.EndpointSlice{}}
+	if r.backends.needs().Nodes {
+		all = append(all, &corev1.Node{})
+	}
+	if r.watchSpeakers() {
+		all = append(all, &metallb.ConfigurationState{}, &metallb.ServiceL2Status{})
+	}
+	if r.watchBGP() {
+		all = append(all, &metallb.BGPAdvertisement{})
+	}
+	return all
+}
+
+// follower fills the cache of a standby. It has no queue, which would grow
+// without anybody who works on it: what the cache has when the process comes to
+// lead is all that there is to do.
+type follower struct {
+	cache cache.Cache
+	kinds []client.Object
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (follower) NeedLeaderElection() bool { return false }
+
+// Start implements manager.Runnable. What fails is tried again, and waited for,
+// when the process leads.
+func (f follower) Start(ctx context.Context) error {
+	for _, kind := range f.kinds {
+		if _, err := f.cache.GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
+			logr.FromContextOrDiscard(ctx).Error(err, "filling the cache", "kind", fmt.Sprintf("%T", kind))
+		}
+	}
+	return nil
+}
+
 // Waker is the way into the controller's queue for backends, which have to be
 // there before it. Until the queue exists it forgets what it is told: the first
 // list of Services brings everything into the queue anyway.
 type Waker struct{ queue atomic.Pointer[queue] }
 
-func (w *Waker) start(_ context.Context, q queue) error {
-	w.queue.Store(&q)
-	return nil
-}
+func (w *Waker) start(q queue) { w.queue.Store(&q) }
 
 // Wake has a Service looked at again. It is a providers.Wake.
 func (w *Waker) Wake(key providers.Key) {
@@ -204,6 +248,9 @@ func (r *Reconciler) onEndpointSlice() handler.TypedEventHandler[*discoveryv1.En
 			}
 		},
 		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[*discoveryv1.EndpointSlice], q queue) {
+			if e.ObjectOld.Labels[discoveryv1.LabelServiceName] != e.ObjectNew.Labels[discoveryv1.LabelServiceName] {
+				look(ctx, e.ObjectOld, q)
+			}
 			look(ctx, e.ObjectNew, q)
 		},
 		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[*discoveryv1.EndpointSlice], q queue) {
@@ -226,16 +273,19 @@ func (r *Reconciler) onNode() handler.TypedEventHandler[*corev1.Node, providers.
 	eligible := func(n *corev1.Node) bool { return trafficpolicy.MayReceive(n) == trafficpolicy.NoObstacle }
 	return handler.TypedFuncs[*corev1.Node, providers.Key]{
 		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*corev1.Node], q queue) {
+			r.eligible.forget()
 			if !e.IsInInitialList && eligible(e.Object) {
 				wake(q)
 			}
 		},
 		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*corev1.Node], q queue) {
+			r.eligible.forget() // also by a heartbeat: what it has are the objects themselves
 			if trafficpolicy.NodeChanged(e.ObjectOld, e.ObjectNew) && (eligible(e.ObjectOld) || eligible(e.ObjectNew)) {
 				wake(q)
 			}
 		},
 		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*corev1.Node], q queue) {
+			r.eligible.forget()
 			if eligible(e.Object) {
 				wake(q)
 			}
@@ -249,23 +299,18 @@ func (r *Reconciler) endpointSlices(ctx context.Context, svc *corev1.Service) ([
 	if err := r.informed.List(ctx, &list, client.InNamespace(svc.Namespace), client.MatchingFields{sliceServiceField: svc.Name}); err != nil {
 		return nil, fmt.Errorf("listing EndpointSlices of Service %s/%s: %w", svc.Namespace, svc.Name, err)
 	}
-	all := make([]*discoveryv1.EndpointSlice, len(list.Items))
-	for i := range list.Items {
-		all[i] = &list.Items[i]
-	}
+	all := pointers(list.Items)
 	slices.SortFunc(all, func(a, b *discoveryv1.EndpointSlice) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
 
 // eligibleNodes returns those that load balancers may send to, sorted by name.
 func (r *Reconciler) eligibleNodes(ctx context.Context) ([]*corev1.Node, error) {
-	var list corev1.NodeList
-	if err := r.informed.List(ctx, &list); err != nil {
-		return nil, fmt.Errorf("listing Nodes: %w", err)
-	}
-	all := make([]*corev1.Node, len(list.Items))
-	for i := range list.Items {
-		all[i] = &list.Items[i]
-	}
-	return trafficpolicy.EligibleNodes(all), nil
+	return r.eligible.get(func() ([]*corev1.Node, error) {
+		var list corev1.NodeList
+		if err := r.informed.List(ctx, &list); err != nil {
+			return nil, fmt.Errorf("listing Nodes: %w", err)
+		}
+		return trafficpolicy.EligibleNodes(pointers(list.Items)), nil
+	})
 }

@@ -11,9 +11,11 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -151,5 +153,77 @@ func TestPausesBetweenFailures(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSliceOfAnother: one that is given another Service is news for both.
+func TestSliceOfAnother(t *testing.T) {
+	var services []client.Object
+	for _, name := range []string{"first", "second"} {
+		svc := loadBalancer(nil)
+		svc.ObjectMeta = metav1.ObjectMeta{Namespace: "apps", Name: name, UID: types.UID(name)}
+		services = append(services, &svc)
+	}
+	backends, err := NewBackends("berth-system", "cloud", Backend{Name: "cloud", Class: "x/cloud", Provider: &stub{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := New(Options{Backends: backends, Cache: apiWith(t, services...)})
+	of := func(service string) *discoveryv1.EndpointSlice {
+		return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "x", Labels: map[string]string{discoveryv1.LabelServiceName: service}}}
+	}
+	for _, tc := range []struct {
+		why           string
+		before, after string
+		woken         int
+	}{
+		{"its endpoints change", "first", "first", 1},
+		{"it is another's now", "first", "second", 2},
+		{"it is nobody's now", "first", "", 1},
+	} {
+		q := newQueue(t)
+		r.onEndpointSlice().Update(t.Context(), event.TypedUpdateEvent[*discoveryv1.EndpointSlice]{ObjectOld: of(tc.before), ObjectNew: of(tc.after)}, q)
+		if got := drain(q); len(got) != tc.woken {
+			t.Errorf("%s: woken are %v, want %d", tc.why, got, tc.woken)
+		}
+	}
+}
+
+// TestHandOver: what one backend has released the next one is asked for, although
+// there was nothing to write in between.
+func TestHandOver(t *testing.T) {
+	svc := loadBalancer(nil)
+	svc.ObjectMeta = metav1.ObjectMeta{Namespace: "apps", Name: "web", UID: "1"}
+	before, after := &stub{}, &stub{}
+	backends, err := NewBackends("berth-system", "after",
+		Backend{Name: "before", Class: "x/1", Provider: before}, Backend{Name: "after", Class: "x/2", Provider: after})
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := apiWith(t, &svc)
+	r := New(Options{Backends: backends, Client: api, Cache: api, Live: api, Waker: &Waker{}, Events: deaf{}})
+	close(r.restored)
+	key := providers.KeyOf(&svc)
+	r.holdings.put(key, "before")
+	next, err := r.Reconcile(t.Context(), key)
+	if err != nil || len(before.released) != 1 || next.RequeueAfter == 0 {
+		t.Errorf("released are %v, looked at again in %v: %v", before.released, next.RequeueAfter, err)
+	}
+}
+
+// TestFollower: a standby has the cache filled with all that its queue is made of
+// once it leads.
+func TestFollower(t *testing.T) {
+	r, _ := routedWorld(t, nil)
+	sources := r.sources(nil)
+	if kinds := r.followed(); len(kinds) != len(sources)-1 { // one is the waker
+		t.Errorf("follows %d kinds, and has %d sources", len(kinds), len(sources))
+	}
+	informers := &informertest.FakeInformers{}
+	if f := (follower{informers, r.followed()}); f.NeedLeaderElection() || f.Start(t.Context()) != nil {
+		t.Error("does not follow")
+	}
+	if len(informers.InformersByGVK) == 0 {
+		t.Error("nothing is followed")
 	}
 }
