@@ -28,6 +28,9 @@ type awsOptions struct {
 	tags        map[string]string
 	healthCheck string
 	nodeGroups  bool
+
+	// fence is what changes go through; nil where there is no lease.
+	fence *fence
 }
 
 func defaultsForAWS() awsOptions {
@@ -66,6 +69,9 @@ func (o *awsOptions) options(ctx context.Context, log logr.Logger) (aws.Options,
 	cfg, site, err := aws.Discover(ctx, aws.Site{Region: o.region, VPC: o.vpc})
 	if err != nil {
 		return aws.Options{}, err
+	}
+	if o.fence != nil {
+		cfg.APIOptions = append(cfg.APIOptions, o.fence.guard)
 	}
 	log.Info("Network Load Balancers are at AWS", "region", site.Region, "vpc", site.VPC, "cluster", o.clusterName)
 	return aws.Options{

@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/smithy-go/middleware"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
 // errFenced is the error of writes that come too late.
 var errFenced = errors.New("not written, as another process may lead by now: the lease was not renewed in time")
 
-// fence keeps a process from writing once another may lead: one that was
+// fence keeps a process from writing, and from changing anything at AWS, once another may lead: one that was
 // frozen goes on where it was, with what it knew then, and learns of its loss
 // only by the next renewal that fails.
 //
@@ -65,6 +68,23 @@ func (f *fence) wrap(next http.RoundTripper) http.RoundTripper {
 		}
 		return nil, errFenced
 	})
+}
+
+// guard puts the fence around the calls of an AWS client: each attempt of one
+// that is not known to change nothing.
+func (f *fence) guard(stack *middleware.Stack) error {
+	return stack.Finalize.Add(middleware.FinalizeMiddlewareFunc("fence",
+		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+			if looks(awsmiddleware.GetOperationName(ctx)) || f.open() {
+				return next.HandleFinalize(ctx, in)
+			}
+			return middleware.FinalizeOutput{}, middleware.Metadata{}, errFenced
+		}), middleware.After)
+}
+
+// looks says whether an operation at AWS changes nothing, by its name.
+func looks(operation string) bool {
+	return strings.HasPrefix(operation, "Describe") || strings.HasPrefix(operation, "Get")
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

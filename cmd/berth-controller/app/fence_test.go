@@ -9,6 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/smithy-go/middleware"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
@@ -63,3 +67,56 @@ func TestFence(t *testing.T) {
 		check("given back", false)
 	})
 }
+
+// TestFenceAtAWS: what changes nothing may go on, what changes something may not
+// be sent, not even again.
+func TestFenceAtAWS(t *testing.T) {
+	f := &fence{Interface: &lease{}, valid: time.Minute}
+	sent := 0
+	client := elb.New(elb.Options{
+		Region:      "eu-central-1",
+		Credentials: sdk.AnonymousCredentials{},
+		APIOptions:  []func(*middleware.Stack) error{f.guard},
+		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+		}),
+		HTTPClient: roundTripperClient(func(*http.Request) (*http.Response, error) {
+			sent++
+			f.renewed.Store(nil) // the lease ends while a call is on its way, and fails
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Body: http.NoBody}, nil
+		}),
+	})
+	look := func() error {
+		_, err := client.DescribeLoadBalancers(t.Context(), &elb.DescribeLoadBalancersInput{})
+		return err
+	}
+	change := func() error {
+		_, err := client.DeleteLoadBalancer(t.Context(), &elb.DeleteLoadBalancerInput{LoadBalancerArn: sdk.String("arn")})
+		return err
+	}
+	mine := resourcelock.LeaderElectionRecord{HolderIdentity: "me"}
+	for _, tc := range []struct {
+		why   string
+		leads bool
+		call  func() error
+		sent  int
+		held  bool
+	}{
+		{"a standby looks", false, look, 3, false},
+		{"a standby changes something", false, change, 0, true},
+		{"a leader changes something, and is none by the time of the second try", true, change, 1, true},
+		{"a leader looks", true, look, 3, false},
+	} {
+		if tc.leads {
+			_ = f.Update(t.Context(), mine)
+		}
+		sent = 0
+		if err := tc.call(); errors.Is(err, errFenced) != tc.held || sent != tc.sent {
+			t.Errorf("%s: sent %d times, want %d: %v", tc.why, sent, tc.sent, err)
+		}
+	}
+}
+
+type roundTripperClient func(*http.Request) (*http.Response, error)
+
+func (f roundTripperClient) Do(req *http.Request) (*http.Response, error) { return f(req) }

@@ -90,7 +90,7 @@ func newManager(config *rest.Config, log logr.Logger, o *options, newCache cache
 	}
 	if lock != nil {
 		fence := &fence{Interface: lock, valid: o.renewDeadline}
-		lock, config = fence, rest.CopyConfig(config)
+		lock, config, o.aws.fence = fence, rest.CopyConfig(config), fence
 		config.Wrap(fence.wrap)
 	}
 	mgr, err := ctrl.NewManager(config, manager.Options{
