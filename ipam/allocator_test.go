@@ -524,3 +524,12 @@ func TestMemoryDoesNotGoWithTheRange(t *testing.T) {
 		}
 	}
 }
+
+// Addrs returns the addresses held, in the order of the request's families.
+func (a Allocation) Addrs() []netip.Addr {
+	addrs := make([]netip.Addr, 0, len(a.held))
+	for _, h := range a.Assigned() {
+		addrs = append(addrs, h.Addr)
+	}
+	return addrs
+}

@@ -124,12 +124,3 @@ type Allocation struct {
 
 // Assigned returns what is held, in the order of the request's families.
 func (a Allocation) Assigned() []Assigned { return a.held[:a.count] }
-
-// Addrs returns the addresses held, in the order of the request's families.
-func (a Allocation) Addrs() []netip.Addr {
-	addrs := make([]netip.Addr, 0, len(a.held))
-	for _, h := range a.Assigned() {
-		addrs = append(addrs, h.Addr)
-	}
-	return addrs
-}

@@ -57,7 +57,7 @@ func dryRun(ctx context.Context, o *options, out io.Writer) error {
 	running.Go(func() { _ = shut.Run(ctx) })
 	options.Gates = shut
 	p := aws.New(options)
-	backends, err := controller.NewBackends(o.namespace, o.defaultBackend,
+	backends, err := controller.NewBackends(o.namespace, o.defaultOf("aws"),
 		controller.Backend{Name: "aws", Class: o.class("aws"), Claims: annotation.Wants, Provider: p})
 	if err != nil {
 		return process.Usage(err)
@@ -79,7 +79,6 @@ func requests(ctx context.Context, c client.Reader, backends controller.Backends
 		}
 	}
 	eligible := trafficpolicy.EligibleNodes(pointers(nodes.Items))
-	slices.SortFunc(eligible, func(a, b *corev1.Node) int { return strings.Compare(a.Name, b.Name) })
 	endpoints := map[client.ObjectKey][]*discoveryv1.EndpointSlice{}
 	for _, s := range pointers(slicesOf.Items) {
 		key := client.ObjectKey{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}

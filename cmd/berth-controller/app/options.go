@@ -141,6 +141,14 @@ func (o *options) class(backend string) string {
 	return classOf[backend]
 }
 
+// defaultOf returns the default backend where no other is looked at than those.
+func (o *options) defaultOf(backends ...string) string {
+	if slices.Contains(backends, o.defaultBackend) {
+		return o.defaultBackend
+	}
+	return ""
+}
+
 func backendNames() []string { return slices.Sorted(maps.Keys(classOf)) }
 
 func classList() string {
