@@ -4,10 +4,7 @@ package bgp
 
 import (
 	"context"
-	"errors"
 	"net/netip"
-	"slices"
-	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,7 +15,7 @@ import (
 
 const (
 	// pace is that of the requests of one client.
-	pace = 5 * time.Millisecond
+	pace = 20 * time.Millisecond
 	// patient is how long a page may take: TCP tries again after 1 and 3 s.
 	patient = 5 * time.Second
 	// rest is how long the load goes on between two events: longer than the second
@@ -110,18 +107,9 @@ func (l *load) nothingLost() {
 	for i, p := range l.pages {
 		trace := p.Stop()
 		moves := l.stops[i]()
-		torn := 0
-		for _, q := range trace.Questions {
-			switch {
-			case q.Answered >= 0:
-			case errors.Is(q.Err, syscall.ECONNRESET) && slices.ContainsFunc(moves, func(at time.Time) bool { return during(trace, q, at) }):
-				torn++
-			default:
-				l.g.t.Errorf("%s: lost a page that was asked for after %s, %s later: %v", l.at[i], q.Sent, q.Failed-q.Sent, q.Err)
-			}
-		}
-		if torn > 3*len(moves) {
-			l.g.t.Errorf("%s: %d pages were torn by %d changes of the route", l.at[i], torn, len(moves))
+		torn, lost := trace.Torn(moves)
+		for _, q := range lost {
+			l.g.t.Errorf("%s: lost a page that was asked for after %s, %s later: %v", l.at[i], q.Sent, q.Failed-q.Sent, q.Err)
 		}
 		l.g.t.Logf("%s at %s: %s; %d torn by changes of the route after %v", l.routes[i].Name, l.at[i], trace, torn, after(trace, moves))
 	}
@@ -133,11 +121,4 @@ func after(t lab.Trace, moves []time.Time) (all []time.Duration) {
 		all = append(all, at.Sub(t.Began))
 	}
 	return all
-}
-
-// during says whether a page was on its way at that time, as far as a busy
-// machine tells times.
-func during(t lab.Trace, q lab.Question, at time.Time) bool {
-	const slack = 50 * time.Millisecond
-	return !at.Before(t.Began.Add(q.Sent-slack)) && !at.After(t.Began.Add(q.Failed+slack))
 }

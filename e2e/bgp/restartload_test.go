@@ -4,10 +4,7 @@ package bgp
 
 import (
 	"context"
-	"errors"
 	"net/netip"
-	"slices"
-	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -110,18 +107,9 @@ func (l *stream) nothingLost() {
 	l.g.t.Helper()
 	for i, p := range l.pages {
 		trace := p.Stop()
-		torn := 0
-		for _, q := range trace.Questions {
-			switch {
-			case q.Answered >= 0:
-			case errors.Is(q.Err, syscall.ECONNRESET) && slices.ContainsFunc(l.moves, func(at time.Time) bool { return onItsWay(trace, q, at) }):
-				torn++
-			default:
-				l.g.t.Errorf("%s: lost a page that was asked for after %s, %s later: %v", l.names[i], q.Sent, q.Failed-q.Sent, q.Err)
-			}
-		}
-		if torn > 2*len(l.moves) {
-			l.g.t.Errorf("%s: %d pages were torn by %d moves", l.names[i], torn, len(l.moves))
+		torn, lost := trace.Torn(l.moves)
+		for _, q := range lost {
+			l.g.t.Errorf("%s: lost a page that was asked for after %s, %s later: %v", l.names[i], q.Sent, q.Failed-q.Sent, q.Err)
 		}
 		l.g.t.Logf("%s: pages: %s; %d of them torn by %d moves", l.names[i], trace, torn, len(l.moves))
 	}
@@ -131,11 +119,4 @@ func (l *stream) nothingLost() {
 			l.g.t.Errorf("%s: lines: %s; %v", l.names[i], trace, err)
 		}
 	}
-}
-
-// onItsWay says whether a page was at that time, as far as a busy machine tells
-// times.
-func onItsWay(t lab.Trace, q lab.Question, at time.Time) bool {
-	const slack = 50 * time.Millisecond
-	return !at.Before(t.Began.Add(q.Sent-slack)) && !at.After(t.Began.Add(q.Failed+slack))
 }

@@ -5,10 +5,8 @@ package l2
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
-	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,7 +17,7 @@ import (
 
 // lull is more than the longest pause between two gratuitous frames of a change
 // of owner.
-const lull = 3 * time.Second
+const lull = 4 * time.Second
 
 // seen is what the clients have heard so far, by client.
 func (g *ground) seen() [][]lab.Sighting {
@@ -135,8 +133,8 @@ type load struct {
 
 const (
 	// pace is that of the questions of a load: with two families a page each
-	// 5 ms.
-	pace = 10 * time.Millisecond
+	// 10 ms.
+	pace = 20 * time.Millisecond
 	// forget is how often clients forget their neighbours, out of step with the
 	// times when TCP tries again.
 	forget = 950 * time.Millisecond
@@ -222,18 +220,9 @@ func (l *load) nothingLost() {
 	for i, p := range l.pages {
 		trace := p.Stop()
 		moves := l.moves(i)
-		torn := 0
-		for _, q := range trace.Questions {
-			switch {
-			case q.Answered >= 0:
-			case errors.Is(q.Err, syscall.ECONNRESET) && slices.ContainsFunc(moves, func(at time.Time) bool { return during(trace, q, at) }):
-				torn++
-			default:
-				l.g.t.Errorf("%s: lost a page that was asked for after %s, %s later: %v", l.addresses[i], q.Sent, q.Failed-q.Sent, q.Err)
-			}
-		}
-		if torn > 2*len(moves) {
-			l.g.t.Errorf("%s: %d pages were torn by %d moves", l.addresses[i], torn, len(moves))
+		torn, lost := trace.Torn(moves)
+		for _, q := range lost {
+			l.g.t.Errorf("%s: lost a page that was asked for after %s, %s later: %v", l.addresses[i], q.Sent, q.Failed-q.Sent, q.Err)
 		}
 		l.g.t.Logf("%s: pages: %s; %d of them torn by %d moves", l.addresses[i], trace, torn, len(moves))
 	}
@@ -260,11 +249,4 @@ func (l *load) moves(i int) (at []time.Time) {
 		last = &s
 	}
 	return at
-}
-
-// during says whether a page was on its way at that time, as far as a busy
-// machine tells times.
-func during(t lab.Trace, q lab.Question, at time.Time) bool {
-	const slack = 50 * time.Millisecond
-	return !at.Before(t.Began.Add(q.Sent-slack)) && !at.After(t.Began.Add(q.Failed+slack))
 }

@@ -1,10 +1,12 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -49,6 +51,62 @@ func (t Trace) Lost() int {
 		}
 	}
 	return lost
+}
+
+// slack is how far from each other a busy machine may tell of two things that
+// happen at once.
+const slack = 500 * time.Millisecond
+
+// Torn are pages that were lost by a reset while flows moved, at those times: the
+// node that has them now knows of no connection that is open. One move can tear
+// what is under way at once; where more is lost near it, that has another cause,
+// and all of it counts as lost.
+func (t Trace) Torn(moves []time.Time) (torn int, lost []Question) {
+	var near []Question
+	for _, q := range t.Questions {
+		switch {
+		case q.Answered >= 0:
+		case errors.Is(q.Err, syscall.ECONNRESET) && slices.ContainsFunc(moves, func(at time.Time) bool { return q.during(at.Sub(t.Began), slack) }):
+			near = append(near, q)
+		default:
+			lost = append(lost, q)
+		}
+	}
+	underWay := 0
+	for _, at := range moves {
+		underWay += t.atOnce(at.Sub(t.Began))
+	}
+	if len(near) > underWay {
+		return 0, append(lost, near...)
+	}
+	return len(near), lost
+}
+
+// during says whether a question waited at a time, give or take some.
+func (q Question) during(at, some time.Duration) bool {
+	return q.Sent <= at+some && at-some <= q.until()
+}
+
+func (q Question) until() time.Duration { return max(q.Answered, q.Failed) }
+
+// atOnce is how many questions waited at one time near that, at the most.
+func (t Trace) atOnce(at time.Duration) (most int) {
+	var near []Question
+	for _, q := range t.Questions {
+		if q.during(at, slack) {
+			near = append(near, q)
+		}
+	}
+	for _, one := range near {
+		n := 0
+		for _, q := range near {
+			if q.during(one.Sent, 0) {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
 }
 
 // Gaps are the times without an answer that are longer than some, in order,

@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"errors"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -50,6 +52,48 @@ func TestGaps(t *testing.T) {
 	got := trace.Gaps(20 * ms)
 	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("the gaps over 20 ms are %v, want %v", got, want)
+	}
+}
+
+func TestTorn(t *testing.T) {
+	began := time.Now()
+	reset, refused := error(syscall.ECONNRESET), errors.New("refused")
+	failed := func(sent, failed time.Duration, err error) Question {
+		return Question{Sent: sent, Answered: -1, Failed: failed, Err: err}
+	}
+	answered := Question{Sent: 5 * time.Second, Answered: 5*time.Second + 3*ms}
+	for name, test := range map[string]struct {
+		questions []Question
+		moves     []time.Duration
+		torn      int
+		lost      int
+	}{
+		"all answered":                   {[]Question{answered}, []time.Duration{5 * time.Second}, 0, 0},
+		"a reset while flows move":       {[]Question{answered, failed(1*time.Second, 1003*ms, reset)}, []time.Duration{1001 * ms}, 1, 0},
+		"a clock that is read late":      {[]Question{failed(1*time.Second, 1003*ms, reset)}, []time.Duration{1400 * ms}, 1, 0},
+		"a reset when nothing moves":     {[]Question{failed(1*time.Second, 1003*ms, reset)}, []time.Duration{3 * time.Second}, 0, 1},
+		"without moves":                  {[]Question{failed(1*time.Second, 1003*ms, reset)}, nil, 0, 1},
+		"another error while flows move": {[]Question{failed(1*time.Second, 1003*ms, refused)}, []time.Duration{1001 * ms}, 0, 1},
+		"all that a slow machine has at once": {[]Question{
+			failed(1000*ms, 1100*ms, reset), failed(1020*ms, 1110*ms, reset), failed(1040*ms, 1120*ms, reset),
+		}, []time.Duration{1050 * ms}, 3, 0},
+		"one after the other, by one move": {[]Question{
+			failed(1000*ms, 1005*ms, reset), failed(1020*ms, 1025*ms, reset), failed(1040*ms, 1045*ms, reset),
+		}, []time.Duration{1000 * ms}, 0, 3},
+		"one after the other, by as many moves": {[]Question{
+			failed(1000*ms, 1005*ms, reset), failed(1020*ms, 1025*ms, reset),
+		}, []time.Duration{1002 * ms, 1022 * ms}, 2, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var moves []time.Time
+			for _, at := range test.moves {
+				moves = append(moves, began.Add(at))
+			}
+			torn, lost := Trace{Began: began, Questions: test.questions}.Torn(moves)
+			if torn != test.torn || len(lost) != test.lost {
+				t.Errorf("%d torn and %v lost, want %d and %d", torn, lost, test.torn, test.lost)
+			}
+		})
 	}
 }
 
