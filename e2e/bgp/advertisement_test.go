@@ -105,10 +105,13 @@ func aggregates(g *ground) {
 	first, second := g.serve("aggregate1", "web", aggregated), g.serve("aggregate2", "web", aggregated)
 	all(g.Nodes...)
 	g.reached(first)
+	// What comes after them is here: nothing of theirs is on its way.
+	marker := g.serve("aggregate-marker1", "web")
+	g.announced(marker, g.Nodes...)
 	since := g.Routers[0].Routes()[prefixes[0]].Since
 	g.remove(first.Name)
 	// One that came after is here: so is what became of the removal.
-	marker := g.serve("aggregate-marker", "web")
+	marker = g.serve("aggregate-marker2", "web")
 	g.announced(marker, g.Nodes...)
 	g.reached(second)
 	if now := g.Routers[0].Routes()[prefixes[0]].Since; now != since {

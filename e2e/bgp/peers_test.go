@@ -62,9 +62,9 @@ func triesAgain(g *ground) {
 	took := time.Since(began)
 	g.t.Logf("tried again after %s", took)
 	// Speakers take a quarter off at random (RFC 4271, section 10), and what a
-	// counter says is seen a little later.
-	if want := lasting(pause).Duration; took < want*5/8 || took > want*5/4 {
-		g.t.Errorf("it was tried again after %s, want %s", took, want)
+	// counter says is seen later, the first time or the second.
+	if took < 2250*time.Millisecond || took > 10*time.Second {
+		g.t.Errorf("it was tried again after %s, want %d s", took, pause)
 	}
 }
 
@@ -144,7 +144,7 @@ func restartsOneSession(g *ground) {
 	holds(30)
 	own := r.Name + " with 172."
 	for session, began := range g.begins() {
-		if anew := began.Sub(before[session]).Seconds() > 1.5; anew != strings.HasPrefix(session, own) {
+		if anew := began.after(before[session]); anew != strings.HasPrefix(session, own) {
 			g.t.Errorf("the session of %s began anew: %v", session, anew)
 		}
 	}

@@ -171,8 +171,8 @@ func (g *scene) rollsOver() {
 }
 
 // toldLate is what routers take at the most from an UPDATE to their kernel, on a
-// machine that has other work.
-const toldLate = time.Second
+// machine that has other work; the restart time is 120 s.
+const toldLate = 10 * time.Second
 
 // A speaker that stops on a node on its way out is not expected back: routers
 // have it before the process ends, though they agreed to wait for restarts.

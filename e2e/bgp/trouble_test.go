@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/berth-lb/berth/api/v1beta1"
 	"github.com/berth-lb/berth/e2e/lab"
@@ -31,7 +32,7 @@ func TestTrouble(t *testing.T) {
 		name string
 		all  []plot
 		// bfd is whether sessions are watched. Where nothing is about that, a
-		// machine that has other work for 300 ms should not end them.
+		// machine that has other work should not end them.
 		bfd bool
 	}{
 		{"BFD", bfdPlots, true}, {"restart", restartPlots, true},
@@ -52,10 +53,17 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// steadyBFD ends a session after 2 s: nothing may move while a machine has other
+// work for less.
+func steadyBFD(c *lab.BGPConfig) {
+	c.BFD = lab.BFDTimers{Interval: 200 * time.Millisecond, Multiplier: 10}
+}
+
 // newScene is three nodes, the last of which has the pods, routers that ask for
 // a password, and two stations for those who only pretend to be routers.
 func newScene(t *testing.T) *scene {
 	secured := func(c *lab.BGPConfig) {
+		steadyBFD(c)
 		for i := range c.Neighbours {
 			c.Neighbours[i].Password = rightPassword
 		}

@@ -70,26 +70,33 @@ func (g *ground) undisturbed() (check func()) {
 	return func() {
 		g.t.Helper()
 		for session, began := range g.begins() {
-			// FRR counts whole seconds.
-			if after := began.Sub(before[session]); after > 1500*time.Millisecond {
-				g.t.Errorf("the session of %s began anew, %s later than before", session, after)
+			if began.after(before[session]) {
+				g.t.Errorf("the session of %s began anew: at first %v, then %v", session, before[session], began)
 			}
 		}
 	}
 }
 
-// begins are when each session of each router began, all of them established.
-func (g *ground) begins() map[string]time.Time {
+// begin is when a session began: not before the first time and not after the
+// second.
+type begin [2]time.Time
+
+func (b begin) after(other begin) bool { return b[0].After(other[1]) }
+
+// begins are those of each session of each router, all of them established.
+func (g *ground) begins() map[string]begin {
 	g.t.Helper()
-	all := map[string]time.Time{}
+	all := map[string]begin{}
 	for _, r := range g.Routers {
 		g.until("the sessions of "+r.Name+" are established", func(ctx context.Context) (bool, error) {
+			asked := time.Now()
 			neighbours, err := r.Neighbours(ctx)
 			for addr, n := range neighbours {
 				if !n.Established() {
 					return false, fmt.Errorf("that with %s is %s", addr, n.State)
 				}
-				all[fmt.Sprint(r.Name, " with ", addr)] = time.Now().Add(-n.Up)
+				// FRR counts whole seconds.
+				all[fmt.Sprint(r.Name, " with ", addr)] = begin{asked.Add(-n.Up - time.Second), time.Now().Add(-n.Up)}
 			}
 			return err == nil, err
 		})

@@ -44,7 +44,9 @@ func (s *Site) configureBGP(ctx context.Context) error {
 	}
 	manual := false
 	whole4, whole6 := int32(24), int32(120)
-	interval, multiplier := uint32(lab.DefaultBFDInterval.Milliseconds()), uint32(lab.DefaultBFDMultiplier)
+	// A router detects with Berth's multiplier, and Berth with the router's.
+	timers := s.Routers[0].Config().BFD
+	interval, multiplier := uint32(timers.Interval.Milliseconds()), uint32(timers.Multiplier)
 	objects := []client.Object{
 		&metallb.IPAddressPool{ObjectMeta: named(RoutedPool), Spec: metallb.IPAddressPoolSpec{Addresses: lab.RoutedPool, AutoAssign: &manual}},
 		&metallb.IPAddressPool{ObjectMeta: named(AggregatePool), Spec: metallb.IPAddressPoolSpec{Addresses: lab.AggregatePool, AutoAssign: &manual}},
