@@ -22,11 +22,14 @@ import (
 
 const (
 	// standInLimit is the speakers' here: long enough for one to start again,
-	// short enough to wait for.
-	standInLimit = 5 * time.Second
-	// brief is what counts as a short silence. It leaves room for a machine
+	// be it on a busy machine, short enough to wait for.
+	standInLimit = 20 * time.Second
+	// brief is what counts as a short silence, where clients that nobody told
+	// anything would ask again after 5 s and more. It leaves room for a machine
 	// that has other work; the benchmark has the figures.
-	brief = time.Second
+	brief = 3 * time.Second
+	// soon is what waits for the API server, too, and is seen by asking.
+	soon = 10 * time.Second
 	// window is how long answers to one question are awaited.
 	window = 60 * time.Millisecond
 )

@@ -34,7 +34,7 @@ func (g *ground) heal() {
 }
 
 // healing is how long two halves may take to agree.
-const healing = 3 * time.Second
+const healing = 10 * time.Second
 
 // Whoever can still be served is, on either side; afterwards there is one owner
 // again, soon, and nobody is left with the other.
