@@ -51,7 +51,7 @@ type socket struct {
 const header = 8
 
 // lateAnswers is how long Stop waits for answers.
-const lateAnswers = 500 * time.Millisecond
+const lateAnswers = 3 * time.Second
 
 // Probe asks the echo servers behind the targets, hundreds if need be, until
 // Stop. The questions of one pace are spread over it.
