@@ -166,9 +166,9 @@ func TestPoolMovesAway(t *testing.T) {
 		l.pool("green", ranges("203.0.113.0/28"))
 		l.deletePool("blue")
 		l.allHave(services, "203.0.113.0", "203.0.113.15")
-		if n := l.events(name(0), "ClearAssignment"); n == 0 {
-			t.Error("no event ClearAssignment tells of the loss of an address")
-		}
+		l.eventually(func() error {
+			return is("an event ClearAssignment tells of the loss", l.events(name(0), "ClearAssignment") > 0, true)
+		})
 	})
 }
 

@@ -31,9 +31,7 @@ func TestLifeOfAService(t *testing.T) {
 		t.Errorf("the annotations say backend %q and pool %q", backend, from)
 	}
 	l.counts("blue", usage{assigned4: 1, available4: 7, available6: 8})
-	if n := l.events("web", "IPAllocated"); n != 1 {
-		t.Errorf("%d events IPAllocated, want 1", n)
-	}
+	l.eventually(func() error { return is("the number of events IPAllocated", l.events("web", "IPAllocated"), 1) })
 
 	l.create("dual", families(corev1.IPFamilyPolicyRequireDualStack))
 	l.has("dual", "192.0.2.1", "2001:db8::")

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -94,11 +93,11 @@ func (l *lab) poolsRule() {
 // usage is the status of an IPAddressPool.
 type usage struct{ assigned4, assigned6, available4, available6 int64 }
 
-// counts has a pool's status show want within three seconds: it may lag a
-// little, so that a storm is not written down one by one.
+// counts returns once a pool's status shows want: it may lag a little, so that
+// a storm is not written down one by one.
 func (l *lab) counts(name string, want usage) {
 	l.t.Helper()
-	eventually(l.t, 3*time.Second, func() error {
+	l.eventually(func() error {
 		pool := object("IPAddressPool", l.conf, name)
 		if err := l.api.Get(l.t.Context(), client.ObjectKeyFromObject(pool), pool); err != nil {
 			return err

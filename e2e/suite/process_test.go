@@ -52,7 +52,7 @@ func TestLeaders(t *testing.T) {
 	standBy := func() *controller {
 		address := freeAddress(t)
 		c := l.start("--health-probe-bind-address="+address,
-			"--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=500ms")
+			"--leader-elect-lease-duration=15s", "--leader-elect-renew-deadline=10s", "--leader-elect-retry-period=500ms")
 		l.eventually(func() error {
 			_, err := fetch(address, "/readyz")
 			return err
@@ -71,15 +71,16 @@ func TestLeaders(t *testing.T) {
 	// Power fails: the lease has to run out first.
 	first.kill()
 	l.create("during")
-	two := l.leads(8*time.Second, one)
+	two := l.leads(40*time.Second, one)
 	l.has("during", "192.0.2.1")
 	l.has("before", "192.0.2.0")
 
-	// A leader that is asked to stop hands over at once.
+	// A leader that is asked to stop hands over at once: long before the lease
+	// runs out.
 	third := standBy()
 	began := time.Now()
 	second.stop(t)
-	l.leads(2*time.Second, one, two)
+	l.leads(8*time.Second, one, two)
 	t.Logf("handed over in %v", time.Since(began))
 	l.create("after")
 	l.has("after", "192.0.2.2")

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -73,10 +74,19 @@ func TestServingRouted(t *testing.T) {
 		t.Logf("a new Service took the writes %v", writes)
 	}
 
+	l.counts("blue", usage{assigned4: 2, available4: 254})
 	c.stop(t)
 	proxy.Reset()
-	l.start("--kubeconfig=" + kubeconfig)
-	time.Sleep(3 * time.Second)
+	address := freeAddress(t)
+	l.start("--kubeconfig="+kubeconfig, "--metrics-bind-address="+address)
+	l.eventually(func() error {
+		values, err := metrics(address)
+		if done := values[`controller_runtime_reconcile_total{controller="service",result="success"}`]; err == nil && done < 2 {
+			return fmt.Errorf("%v Services were looked at", done)
+		}
+		return err
+	})
+	quiet() // Nothing follows.
 	if writes := proxy.Counts().Writes("leases"); writes.Total() > 0 {
 		t.Errorf("a restart at rest wrote: %v", writes)
 	}

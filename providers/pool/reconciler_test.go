@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	metallb "go.universe.tf/metallb/api/v1beta1"
@@ -120,4 +122,41 @@ func TestCollect(t *testing.T) {
 	if got := count(newGround(t)); got != 0 {
 		t.Errorf("without a pool there are %d metrics", got)
 	}
+}
+
+// TestCountsAreGathered: a storm of changes is written down once, a second after
+// its first.
+func TestCountsAreGathered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[task]())
+		defer q.ShutDown()
+		w := &worker{}
+		w.countSoon() // before it runs, which is forgotten
+		if err := w.start(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		if first, _ := q.Get(); first != configure {
+			t.Errorf("it starts with %s", first)
+		}
+		q.Done(configure)
+		for range 9 {
+			w.countSoon()
+			time.Sleep(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		if n := q.Len(); n > 0 {
+			t.Errorf("there are %d tasks after 900 ms", n)
+		}
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if n := q.Len(); n != 1 {
+			t.Errorf("there are %d tasks after a second", n)
+		}
+		next, _ := q.Get()
+		q.Done(next)
+		time.Sleep(time.Minute)
+		if n := q.Len(); next != count || n > 0 {
+			t.Errorf("it is asked to %s, and then for %d more", next, n)
+		}
+	})
 }
