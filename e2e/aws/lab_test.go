@@ -41,7 +41,7 @@ var background = context.Background()
 // patience is how long something may take that takes a second or two on a
 // machine with nothing else to do. AWS is asked every 10 s what became of
 // something that takes time there.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // lab is a test's part of a cluster: a namespace for configuration, one for
 // Services, a class that only its own controllers serve, and an account.

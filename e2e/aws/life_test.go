@@ -27,7 +27,9 @@ func atOnce() fakeaws.Options { return fakeaws.Options{} }
 // until it is, and leaves nothing behind.
 func TestLifeOfAService(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, "life", swift())
+	options := swift()
+	options.Delays.Provisioning = 10 * time.Second // long enough to be seen
+	l := newLab(t, "life", options)
 	l.start()
 	web := l.create("web")
 	l.endpoints(web, "10.0.100.1")

@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	log.SetLogger(logr.Discard()) // else controller-runtime complains of having none
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		// Tests wait more than they work.
-		_ = flag.Set("test.parallel", "6")
+		// Tests wait more than they work, and a small machine has other work.
+		_ = flag.Set("test.parallel", "3")
 	}
 	code, err := run(m)
 	if err != nil {

@@ -38,6 +38,13 @@ func TestUnchanged(t *testing.T) {
 		return nil
 	})
 	before := l.get(name(0))
+	made, since := -1, time.Now()
+	l.eventually(func() error {
+		if n := len(l.account.Calls()); n != made {
+			made, since = n, time.Now()
+		}
+		return is("calls are still made", time.Since(since) < 2*time.Second, false)
+	})
 	l.account.Reset()
 	for i := range services {
 		l.touch(name(i))
