@@ -53,7 +53,11 @@ func (a *audit) complain(format string, args ...any) {
 func (a *audit) service(svc *corev1.Service) {
 	switch {
 	case svc.DeletionTimestamp != nil:
-		a.complain("%s is still being deleted, with finalizers %v", svc.Name, svc.Finalizers)
+		// The cluster's own garbage collector may still wait, after many failures
+		// for minutes.
+		if slices.Contains(svc.Finalizers, finalizer) {
+			a.complain("%s is still being deleted, with finalizers %v", svc.Name, svc.Finalizers)
+		}
 	case svc.Spec.Type != corev1.ServiceTypeLoadBalancer:
 		a.bare(svc)
 	default:

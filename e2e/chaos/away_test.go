@@ -80,7 +80,7 @@ func TestAPIServerAway(t *testing.T) {
 	back := time.Now()
 	time.Sleep(3 * time.Second) // of further changes
 	finish()
-	l.calm(90*time.Second, "with the API server back")
+	l.calm(3*time.Minute, "with the API server back")
 	t.Logf("calm %s after the API server came back", time.Since(back).Round(100*time.Millisecond))
 	select {
 	case <-p.Done():
@@ -122,7 +122,7 @@ func (l *lab) createMany(prefix string, n int) []string {
 // it gives on its way up or down.
 func unreachable(err error) bool {
 	var status apierrors.APIStatus
-	return !errors.As(err, &status) || apierrors.IsServiceUnavailable(err) || apierrors.IsForbidden(err) ||
+	return !errors.As(err, &status) || apierrors.IsServiceUnavailable(err) || apierrors.IsForbidden(err) || apierrors.IsTooManyRequests(err) ||
 		apierrors.IsInternalError(err) || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err)
 }
 

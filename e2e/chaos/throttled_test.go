@@ -37,7 +37,7 @@ func TestThrottledAndConflicted(t *testing.T) {
 		apiproxy.Fault{Only: writes, Rate: 0.12, Status: http.StatusConflict},
 		apiproxy.Fault{Only: writes, Rate: 0.12, Status: http.StatusInternalServerError},
 	)
-	l.start(flags(kubeconfig, shortLease...)...)
+	l.run(flags(kubeconfig, "--leader-elect=false")...)
 
 	names := l.createMany("web", size)
 	a := l.calm(2*time.Minute, "created")
