@@ -43,6 +43,13 @@ type event struct {
 
 	ObjectRef      struct{ APIGroup, Resource, Subresource, Namespace, Name string }
 	ResponseStatus struct{ Code int }
+	Annotations    map[string]string
+}
+
+// refused says that no role allows it: admission may forbid things, too, as it
+// does in a namespace that is being deleted.
+func (e event) refused() bool {
+	return e.ResponseStatus.Code == http.StatusForbidden && e.Annotations["authorization.k8s.io/decision"] == "forbid"
 }
 
 func (e event) String() string {
@@ -69,7 +76,7 @@ func (c *Cluster) Refused() ([]string, error) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var e event
-		if json.Unmarshal(lines.Bytes(), &e) == nil && e.ResponseStatus.Code == http.StatusForbidden {
+		if json.Unmarshal(lines.Bytes(), &e) == nil && e.refused() {
 			all = append(all, e.String())
 		}
 	}

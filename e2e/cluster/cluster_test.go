@@ -39,7 +39,7 @@ func TestLifeOfAControlPlane(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Stop()
-	if took := time.Since(began); took > 30*time.Second {
+	if took := time.Since(began); took > cluster.Patience {
 		t.Errorf("the start took %s", took)
 	} else {
 		t.Logf("the start took %s", took)
