@@ -59,7 +59,7 @@ func (c *crdCluster) applyCRDs() string {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	out, err := exec.CommandContext(c.t.Context(), binary, "apply-crds", "--kubeconfig="+c.kubeconfig, "--timeout=20s").CombinedOutput()
+	out, err := exec.CommandContext(c.t.Context(), binary, "apply-crds", "--kubeconfig="+c.kubeconfig, "--timeout=60s").CombinedOutput()
 	if err != nil {
 		c.t.Fatalf("%v: %s", err, out)
 	}

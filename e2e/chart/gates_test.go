@@ -63,8 +63,12 @@ func TestPodsAreGivenGates(t *testing.T) {
 		{"no Service selects it", "gated", "lonely", nil, nil},
 		{"its namespace does not ask for gates", "plain", "web", nil, nil},
 	} {
-		got, err := gatesOf(ctx, api, test.namespace, test.app, test.has...)
-		if err != nil || !slices.Equal(got, test.want) {
+		var got []string
+		err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (ok bool, err error) {
+			got, err = gatesOf(ctx, api, test.namespace, test.app, test.has...)
+			return slices.Equal(got, test.want), err
+		})
+		if err != nil {
 			t.Errorf("%s: got %v, %v, want %v", test.why, got, err, test.want)
 		}
 	}
