@@ -284,10 +284,10 @@ func TestMultihop(t *testing.T) {
 // stopped process would. The packets that came meanwhile must count.
 func TestSleepIsNotTheDeathOfThePeer(t *testing.T) {
 	watched := quick("127.0.6.2", "127.0.6.1")
-	watched.Transmit = 20 * ms
+	watched.Transmit = 50 * ms
 	watcher := quick("127.0.6.1", "127.0.6.2")
-	watcher.Receive, watcher.Multiplier = 20*ms, 200 // its own silence is allowed
-	watched.Multiplier = 5                           // 100 ms detection
+	watcher.Receive, watcher.Multiplier = 50*ms, 200 // its own silence is allowed
+	watched.Multiplier = 8                           // 400 ms detection
 
 	a := run(t, "127.0.6.1", 13760, Options{Accept: accepting(watched)})
 	slept := make(chan struct{})
@@ -306,7 +306,7 @@ func TestSleepIsNotTheDeathOfThePeer(t *testing.T) {
 	<-slept
 	b.Sessions() // the turn after the sleep is over
 	for _, s := range b.Sessions() {
-		if s.Peer == watcher.Peer && (s.State != Up || s.Detection > 200*ms) {
+		if s.Peer == watcher.Peer && (s.State != Up || s.Detection > 500*ms) {
 			t.Errorf("got %+v", s)
 		}
 	}

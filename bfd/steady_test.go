@@ -23,6 +23,9 @@ func mirrored(t testing.TB, addr string, port uint16) (*Engine, *entry) {
 	x := e.keys[cfg.Key()]
 	for range 3 {
 		e.transmit(x, x.packet())
+		if err := e.wait(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
 		e.drain()
 	}
 	if x.state != Up || x.received < 3 {

@@ -11,7 +11,7 @@ import (
 // down and up again, and nobody has to say so to the engine.
 func TestInterfaceThatIsMadeAnew(t *testing.T) {
 	l := newLab(t)
-	cfg := bfd.Config{Transmit: 50 * ms, Receive: 50 * ms, Multiplier: 5}
+	cfg := bfd.Config{Transmit: 200 * ms, Receive: 200 * ms, Multiplier: 5}
 	watched := newSpeaker(t, l.router, bfd.Options{Accept: func(netip.Addr, int) (bfd.Config, bool) { return cfg, true }})
 	watcher := newSpeaker(t, l.node, bfd.Options{})
 	for _, peer := range []string{"fe80::2", "192.0.2.2"} {

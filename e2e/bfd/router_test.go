@@ -45,7 +45,7 @@ func newRouter(t *testing.T, namespace, peer string) *router {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	r := &router{t: t, namespace: namespace, dir: dir, daemons: map[string]*exec.Cmd{}}
-	r.config = fmt.Sprintf("bfd\n peer %s\n  transmit-interval 60\n  receive-interval 80\n  detect-multiplier 4\n !\n!\n", peer)
+	r.config = fmt.Sprintf("bfd\n peer %s\n  transmit-interval 300\n  receive-interval 400\n  detect-multiplier 4\n !\n!\n", peer)
 	if err := os.WriteFile(r.path("zebra.conf"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -130,13 +130,13 @@ func (r *router) sees(what string, ok func(view) bool) {
 	eventually(r.t, fmt.Sprintf("FRR sees %s", what), func() bool { last = r.view(); return ok(last) })
 }
 
-// eventually asks again and again. What it asks is a program that is run anew
-// each time, which is pause enough.
+// eventually asks again and again.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for late := time.Now().Add(patience); !ok(); {
 		if time.Now().After(late) {
 			t.Fatalf("not in %v: %s", patience, what)
 		}
+		time.Sleep(20 * ms) // What it asks is a program that is run anew each time.
 	}
 }
