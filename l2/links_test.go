@@ -45,7 +45,7 @@ func watching(t *testing.T, n *netns, usable func(string) bool) <-chan []link {
 // twice.
 func awaitLinks(t *testing.T, told <-chan []link, last *string, want string) {
 	t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for {
 		select {
 		case links := <-told:
@@ -181,7 +181,7 @@ func TestLinksWithoutAny(t *testing.T) {
 		if len(links) != 0 {
 			t.Errorf("told of %v", links)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("that there is no interface was not told")
 	}
 }

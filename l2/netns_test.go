@@ -132,7 +132,7 @@ func (n *netns) running(name string) netlink.Link {
 		if err := netlink.LinkSubscribeWithOptions(changes, done, netlink.LinkSubscribeOptions{ListExisting: true}); err != nil {
 			n.t.Fatal(err)
 		}
-		deadline := time.After(5 * time.Second)
+		deadline := time.After(30 * time.Second)
 		for found == nil {
 			select {
 			case change := <-changes:

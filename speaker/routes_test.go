@@ -115,7 +115,7 @@ func TestRoutesTakeLittle(t *testing.T) {
 	for i, name := range names {
 		r.set(called(name), routesOf(addresses[i]))
 	}
-	each := (heap() - before) / services
+	each := (int64(heap()) - int64(before)) / services
 	t.Logf("%d bytes for a Service", each)
 	if each > 512 {
 		t.Errorf("a Service takes %d bytes", each)
