@@ -14,10 +14,8 @@ import (
 )
 
 const (
-	// pace is that of the requests of one client.
-	pace = 20 * time.Millisecond
 	// patient is how long a page may take: TCP tries again after 1 and 3 s.
-	patient = 5 * time.Second
+	patient = 6 * time.Second
 	// rest is how long the load goes on between two events: longer than the second
 	// that kube-proxy takes to follow the first of them.
 	rest = 1200 * time.Millisecond
@@ -26,24 +24,20 @@ const (
 // load is what the clients behind the routers ask of a Service without end: by
 // IPv4 behind the first router, by IPv6 behind the second.
 type load struct {
-	g      *ground
-	pages  []*lab.Requests
-	routes []*lab.Router
-	at     []netip.Addr
-	stops  []func() []time.Time
+	*lab.Load
+	g     *ground
+	stops []func() []time.Time
 }
 
 // load begins, and is under way when it returns.
 func (g *ground) load(svc *corev1.Service) *load {
 	g.t.Helper()
-	l := &load{g: g, at: site.Addresses(svc)}
-	for i, address := range l.at {
+	l := &load{Load: lab.NewLoad(g.t, patient), g: g}
+	for i, address := range site.Addresses(svc) {
 		r := g.Routers[i%len(g.Routers)]
-		l.routes = append(l.routes, r)
 		l.stops = append(l.stops, changes(r, whole(address)))
-		l.pages = append(l.pages, r.Remote.Request(url(address), pace, patient))
+		l.Ask(r.Remote, address, false)
 	}
-	g.t.Cleanup(func() { l.stop() })
 	l.pass(rest / 4)
 	return l
 }
@@ -76,49 +70,16 @@ func changes(r *lab.Router, prefix netip.Prefix) (stop func() []time.Time) {
 	}
 }
 
-// pass returns when each client has got the pages of such a time more.
+// pass returns when the load has gone on for a while.
 func (l *load) pass(d time.Duration) {
 	l.g.t.Helper()
-	goals := make([]int, len(l.pages))
-	for i, p := range l.pages {
-		goals[i] = p.Progress().Answered + max(1, int(d/pace)*8/10)
-	}
-	l.g.until("there are more answers", func(context.Context) (bool, error) {
-		for i, p := range l.pages {
-			if p.Progress().Answered < goals[i] {
-				return false, nil
-			}
-		}
-		return true, nil
-	})
+	l.Pass(d)
 }
 
-func (l *load) stop() {
-	for _, p := range l.pages {
-		p.Stop()
-	}
-}
-
-// nothingLost ends the load, and fails the story if a page was lost. What was on
-// its way when the router took to fewer or more next hops may be torn: it moves
-// flows of all of them, and no other node knows of a connection that is open.
+// nothingLost ends the load, and fails the story if a page was lost but what was
+// on its way when the router took to fewer or more next hops: it moves flows of
+// all of them.
 func (l *load) nothingLost() {
 	l.g.t.Helper()
-	for i, p := range l.pages {
-		trace := p.Stop()
-		moves := l.stops[i]()
-		torn, lost := trace.Torn(moves)
-		for _, q := range lost {
-			l.g.t.Errorf("%s: lost a page that was asked for after %s, %s later: %v", l.at[i], q.Sent, q.Failed-q.Sent, q.Err)
-		}
-		l.g.t.Logf("%s at %s: %s; %d torn by changes of the route after %v", l.routes[i].Name, l.at[i], trace, torn, after(trace, moves))
-	}
-}
-
-// after are moves, from the begin of the trace on.
-func after(t lab.Trace, moves []time.Time) (all []time.Duration) {
-	for _, at := range moves {
-		all = append(all, at.Sub(t.Began))
-	}
-	return all
+	l.NothingLost(func(i int) []time.Time { return l.stops[i]() })
 }

@@ -185,7 +185,7 @@ func sharesAddress(g *ground) {
 			status, _, err := g.Clients[0].Get(ctx, second(address))
 			return status == 200, err
 		})
-		pages := g.Clients[0].Request(second(address), pace, patient)
+		pages := g.Clients[0].Request(second(address), lab.Pace, patient)
 		defer func() {
 			if trace := pages.Stop(); trace.Lost() > 0 {
 				g.t.Errorf("%s: %s", address, trace)

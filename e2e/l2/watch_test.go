@@ -119,22 +119,17 @@ func (w *guard) oneOwner() {
 	}
 }
 
-// load is what clients ask of a Service without end: pages, each by a
-// connection of its own, with a neighbour entry that is forgotten every second,
-// and lines over one connection a family.
+// load is what clients ask of a Service without end, with a neighbour entry that
+// is forgotten every second.
 type load struct {
+	*lab.Load
 	g         *ground
 	addresses []netip.Addr
 	from      []int // of what each client heard
-	pages     []*lab.Requests
-	talks     []*lab.Conversation
 	stops     []func() error
 }
 
 const (
-	// pace is that of the questions of a load: with two families a page each
-	// 10 ms.
-	pace = 20 * time.Millisecond
 	// forget is how often clients forget their neighbours, out of step with the
 	// times when TCP tries again.
 	forget = 950 * time.Millisecond
@@ -158,48 +153,24 @@ func (g *ground) pagesOnly(svc *corev1.Service) *load {
 
 func (g *ground) begin(svc *corev1.Service, talking bool) *load {
 	g.t.Helper()
-	l := &load{g: g, addresses: site.Addresses(svc)}
+	l := &load{Load: lab.NewLoad(g.t, patient), g: g, addresses: site.Addresses(svc)}
 	for _, sightings := range g.seen() {
 		l.from = append(l.from, len(sightings))
 	}
+	g.t.Cleanup(l.stop)
 	for i, address := range l.addresses {
 		c := g.Clients[i%len(g.Clients)]
-		if talking {
-			ctx, cancel := context.WithTimeout(g.ctx, patient)
-			talk, err := c.Converse(ctx, echo(address), pace)
-			cancel()
-			g.must(err)
-			l.talks = append(l.talks, talk)
-		}
-		l.pages = append(l.pages, c.Request(url(address), pace, patient))
+		l.Ask(c, address, talking)
 		l.stops = append(l.stops, c.KeepFlushing(forget))
 	}
-	g.t.Cleanup(func() { l.stop() })
-	l.more(50)
+	l.pass(time.Second)
 	return l
-}
-
-// more returns when each client has got so many pages more.
-func (l *load) more(pages int) {
-	l.g.t.Helper()
-	var goals []int
-	for _, p := range l.pages {
-		goals = append(goals, p.Progress().Answered+pages)
-	}
-	l.g.until("there are more answers", func(context.Context) (bool, error) {
-		for i, p := range l.pages {
-			if p.Progress().Answered < goals[i] {
-				return false, nil
-			}
-		}
-		return true, nil
-	})
 }
 
 // pass returns when the load has gone on for a while.
 func (l *load) pass(d time.Duration) {
 	l.g.t.Helper()
-	l.more(max(1, int(d/pace)*9/10))
+	l.Pass(d)
 }
 
 func (l *load) stop() {
@@ -211,27 +182,12 @@ func (l *load) stop() {
 	l.stops = nil
 }
 
-// nothingLost ends the load, and fails the story if a page was lost or a
-// connection broke. What was on its way while its address moved may be torn: no
-// other node knows of a connection that is open.
+// nothingLost ends the load, and fails the story if anything was lost but what
+// was on its way while its address moved.
 func (l *load) nothingLost() {
 	l.g.t.Helper()
 	l.stop()
-	for i, p := range l.pages {
-		trace := p.Stop()
-		moves := l.moves(i)
-		torn, lost := trace.Torn(moves)
-		for _, q := range lost {
-			l.g.t.Errorf("%s: lost a page that was asked for after %s, %s later: %v", l.addresses[i], q.Sent, q.Failed-q.Sent, q.Err)
-		}
-		l.g.t.Logf("%s: pages: %s; %d of them torn by %d moves", l.addresses[i], trace, torn, len(moves))
-	}
-	for i, c := range l.talks {
-		trace, err := c.Stop()
-		if err != nil || trace.Lost() > 0 {
-			l.g.t.Errorf("%s: lines: %s; %v", l.addresses[i], trace, err)
-		}
-	}
+	l.NothingLost(l.moves)
 }
 
 // moves are the times when the client that asks an address heard of it at
