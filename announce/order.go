@@ -23,9 +23,13 @@ type tier uint8
 
 const (
 	// ownerTier comes first, believed dead or not: the segment tells sooner than
-	// the node controller, and coming back is no reason to take over.
+	// the node controller, and coming back is no reason to take over. Nor is that its
+	// endpoints are going: they serve until the health check of the Service fails.
 	ownerTier tier = iota
 	plainTier
+	// drainedTier are those whose endpoints are all terminating while others have
+	// a ready one, under Local: that check fails there, or will before long.
+	drainedTier
 	// lateTier are those that the node controller believes dead.
 	lateTier
 )
@@ -33,12 +37,12 @@ const (
 // order returns the names of those places that may announce the address, who
 // should first.
 func (v *View) order(q question, places []place) []string {
-	owner := q.Owners[q.address]
+	owner, moves := q.Owners[q.address], q.drains() && v.moves(q, nodesOf(places))
 	ranks := make([]rank, 0, len(places))
 	for _, p := range places {
 		n := &v.nodes[p.node]
 		if v.obstacle(q, n) == trafficpolicy.NoObstacle {
-			ranks = append(ranks, rank{p.node, n.tier(owner), p.weight, score(n.hash, q.address)})
+			ranks = append(ranks, rank{p.node, q.tier(n, owner, moves), p.weight, score(n.hash, q.address)})
 		}
 	}
 	slices.SortFunc(ranks, compareRanks)
@@ -52,12 +56,36 @@ func (v *View) order(q question, places []place) []string {
 	return names
 }
 
-func (n *node) tier(owner string) tier {
+// drains says whether pods terminate and that matters.
+func (q question) drains() bool {
+	return isLocal(q.Service) && slices.ContainsFunc(q.endpoints, terminating)
+}
+
+// moves says whether those of nodes whose endpoints are all terminating come after
+// others, since there is a ready one where the address can be announced. What Self
+// answers to the health check does not count, so that all nodes agree.
+func (v *View) moves(q question, nodes []int) bool {
+	q.Health = trafficpolicy.Silent
+	return slices.ContainsFunc(nodes, func(i int) bool {
+		n := &v.nodes[i]
+		return !n.late && q.readyOn(n.Name) && v.obstacle(q, n) == trafficpolicy.NoObstacle
+	})
+}
+
+func (q question) readyOn(name string) bool {
+	return slices.ContainsFunc(q.on(name), func(e trafficpolicy.Endpoint) bool { return !e.Terminating })
+}
+
+func terminating(e trafficpolicy.Endpoint) bool { return e.Terminating }
+
+func (q question) tier(n *node, owner string, moves bool) tier {
 	switch {
 	case n.Name == owner:
 		return ownerTier
 	case n.late:
 		return lateTier
+	case moves && !q.readyOn(n.Name):
+		return drainedTier
 	}
 	return plainTier
 }

@@ -45,6 +45,18 @@ func TestOrder(t *testing.T) {
 			in.Owners = owners("192.0.2.1", "n2")
 		}, []string{"n2", "n3", "n1"}},
 
+		{"those that drain after those that serve", together(isLocalWith("n1", "n2", "n3"), draining("n3")), []string{"n2", "n1", "n3"}},
+		{"all of them drain: no difference", together(isLocalWith("n1", "n2", "n3"), draining("n1", "n2", "n3")), []string{"n3", "n2", "n1"}},
+		{"Cluster: no matter where pods drain", draining("n3"), []string{"n3", "n2", "n1"}},
+		{"an owner that drains serves until its check fails", together(isLocalWith("n1", "n2", "n3"), draining("n3", "n2"), onRecordIs("n3")), []string{"n3", "n1", "n2"}},
+		{"the only ready pod is where nothing may be announced", together(isLocalWith("n1", "n2", "n3"), draining("n1", "n3"), func(c *Config, _ *Input) {
+			c.L2Advertisements = []*metallb.L2Advertisement{ad("a", onNodes(match("name", "n1"), match("name", "n3")))}
+		}), []string{"n3", "n1"}},
+		{"the only ready pod is where the node is believed dead", together(isLocalWith("n1", "n2", "n3"), draining("n1", "n3"), func(c *Config, _ *Input) {
+			c.Nodes[1] = host("n2", unknown)
+		}), []string{"n3", "n1", "n2"}},
+		{"preferred and draining", together(isLocalWith("n1", "n2"), draining("n1"), ads(ad("a", preferring(1, match("name", "n1"))))), []string{"n2", "n1"}},
+
 		{"preferred", ads(ad("a", preferring(1, match("name", "n2")))), []string{"n2", "n3", "n1"}},
 		{"preferred, but not the owner", func(c *Config, in *Input) {
 			c.L2Advertisements = []*metallb.L2Advertisement{ad("a", preferring(1, match("name", "n2")))}
@@ -70,6 +82,10 @@ func TestOrder(t *testing.T) {
 			}
 		})
 	}
+}
+
+func onRecordIs(node string) func(*Config, *Input) {
+	return func(_ *Config, in *Input) { in.Owners = owners("192.0.2.1", node) }
 }
 
 // TestScore pins values, worked out apart from this code: speakers of two

@@ -207,7 +207,7 @@ func (v *View) chosen(q question, sites []site) (best site, found bool) {
 	var first rank
 	for _, s := range sites {
 		n := &v.nodes[s.node]
-		r := rank{node: s.node, tier: n.tier(""), score: score(n.hash, q.address)}
+		r := rank{node: s.node, tier: q.tier(n, "", false), score: score(n.hash, q.address)}
 		if found && compareRanks(first, r) < 0 || v.obstacle(q, n) != trafficpolicy.NoObstacle {
 			continue
 		}
@@ -220,7 +220,6 @@ func (v *View) chosen(q question, sites []site) (best site, found bool) {
 // while there is a ready one where it can be announced: so a node that is drained
 // withdraws while its pods still serve what is under way.
 func (v *View) withoutDraining(q question, sites []site) question {
-	terminating := func(e trafficpolicy.Endpoint) bool { return e.Terminating }
 	if !isLocal(q.Service) || !slices.ContainsFunc(q.endpoints, terminating) {
 		return q
 	}
