@@ -48,7 +48,7 @@ func BenchmarkDecide10000(b *testing.B) {
 	for b.Loop() {
 		for i, svc := range all {
 			key := called(svc.Name)
-			v := s.judge(key, announce.Input{Service: svc, EndpointSlices: eps[i]})
+			v := s.judge(key, announce.Input{Service: svc, EndpointSlices: eps[i]}, nil)
 			s.pass(s.book.set(key, v.layer2, nil))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/berth-lb/berth/announce"
+	"github.com/berth-lb/berth/trafficpolicy"
 )
 
 const (
@@ -89,13 +90,18 @@ type stored struct {
 	pending *intent
 }
 
+// refused says whether nobody is on record since none of the candidates was fit.
+func (s *stored) refused() bool {
+	return s != nil && s.record != nil && s.record.Node == "" && s.record.Reason == trafficpolicy.ReasonNoEligibleNode
+}
+
 // node is who is on record as announcing; what this node has yet to write
-// counts as written.
+// counts as written, but for an offer: several nodes make one.
 func (s *stored) node() string {
 	switch {
 	case s == nil:
 		return ""
-	case s.pending != nil && s.pending.record.Node != "":
+	case s.pending != nil && s.pending.record.Node != "" && s.pending.purpose != stepIn:
 		return s.pending.record.Node
 	case s.record == nil:
 		return ""

@@ -3,6 +3,7 @@ package speaker
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	metallb "go.universe.tf/metallb/api/v1beta1"
 	corev1 "k8s.io/api/core/v1"
@@ -69,6 +70,16 @@ func endpoints(service string, nodes ...string) *discoveryv1.EndpointSlice {
 		Namespace: "shop", Name: service + "-1", Labels: map[string]string{discoveryv1.LabelServiceName: service}}}
 	for i, node := range nodes {
 		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.0.0.%d", i+1)}, NodeName: ptr.To(node)})
+	}
+	return slice
+}
+
+// drained has the endpoints on those nodes serve while they terminate.
+func drained(slice *discoveryv1.EndpointSlice, nodes ...string) *discoveryv1.EndpointSlice {
+	for i := range slice.Endpoints {
+		if e := &slice.Endpoints[i]; slices.Contains(nodes, *e.NodeName) {
+			e.Conditions = discoveryv1.EndpointConditions{Ready: ptr.To(false), Serving: ptr.To(true), Terminating: ptr.To(true)}
+		}
 	}
 	return slice
 }

@@ -19,6 +19,8 @@ const (
 	sayNext
 	// sayWhyNot: nobody announces it.
 	sayWhyNot
+	// stepIn: the record says that nobody can announce it, and this node can.
+	stepIn
 	// dropIt: the Service, or its address, is gone.
 	dropIt
 )

@@ -11,22 +11,28 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/berth-lb/berth/announce"
+	"github.com/berth-lb/berth/trafficpolicy"
 )
 
 // eventAssigned is the reason of the event when an address comes to this node,
 // as users and tools of MetalLB look for it.
 const eventAssigned = "nodeAssigned"
 
+// refusalDelay is how long a node that was counted on and can't serve keeps that
+// to itself: its endpoint may be new, and kube-proxy gathers changes for up to a
+// second.
+const refusalDelay = time.Second
+
 // keepRecords has the records of a Service say what has been decided, as far as
 // that is for this node to say. svc is nil where it is gone, or has no address.
-func (s *Speaker) keepRecords(service types.NamespacedName, svc *corev1.Service, decisions []announce.Layer2, records map[string]*stored, unfit bool) (wait time.Duration) {
+func (s *Speaker) keepRecords(service types.NamespacedName, svc *corev1.Service, decisions []announce.Layer2, records map[string]*stored, roles map[netip.Addr]role) (wait time.Duration) {
 	var wanted []string
 	var announced []netip.Addr
 	for _, d := range decisions {
 		record := announce.Record{Service: service, UID: svc.UID, Address: d.Address}
 		name := record.Name()
 		wanted = append(wanted, name)
-		w, delay := s.wish(record, d, records[name], unfit)
+		w, delay := s.wish(record, d, records[name], roles[d.Address])
 		if _, held := s.announcing(d.Address); held {
 			announced = append(announced, d.Address)
 		}
@@ -69,31 +75,51 @@ func (s *Speaker) discard(name string, r *stored) {
 
 // wish is what this node wants of the record about one address, and how long it
 // leaves it to others to write that.
-func (s *Speaker) wish(record announce.Record, d announce.Layer2, has *stored, unfit bool) (w wish, delay time.Duration) {
+func (s *Speaker) wish(record announce.Record, d announce.Layer2, has *stored, r role) (w wish, delay time.Duration) {
 	claim, _ := s.book.claim(d.Address)
 	_, held := s.announcing(d.Address)
 	w.record = record
 	switch {
 	case len(claim.Order) == 0:
 		w.record.Reason, w.record.Message = d.Reason, d.Message
+	candidate := slices.Contains(claim.Order, s.Node)
 		place, ok := rank(s.Node, record.Name(), has.node(), s.speakers)
 		if ok {
 			w.purpose = sayWhyNot
 		}
 		return w, time.Duration(place) * writerDelay
-	case held && unfit && !slices.Contains(claim.Order, s.Node):
+		if r == refuses {
+			place, ok = 0, true // others don't know
+		}
+	case r == refuses && !candidate && held && has.refused():
+		// Who was named refuses too, and the others offer.
+	case r == refuses && !candidate && held:
 		w.purpose, w.record.Node = sayNext, claim.Order[0]
-	case held && slices.Contains(claim.Order, s.Node):
+	case r == refuses && !candidate:
+		w.purpose = sayWhyNot
+		w.record.Reason, w.record.Message = trafficpolicy.ReasonNoEligibleNode, s.refusal()
+		return w, refusalDelay
+	case held && candidate:
 		w.purpose, w.record.Node = sayHeld, s.Node
 		w.taking = slices.Contains(s.taking[d.Address], record.Service)
 	}
 	return w, 0
 }
 
+	case r == offers:
+		w.purpose, w.record.Node = stepIn, s.Node
+		place := slices.Index(d.Candidates, s.Node)
+		return w, time.Duration(min(place, writers)) * writerDelay
 // tell sends an event when an address has come to this node. One that a record
 // gave to it before this process began is no news.
 func (s *Speaker) tell(svc *corev1.Service, name string, has *stored, w wish) {
 	switch {
+// refusal is what the record says while no node has stepped in.
+func (s *Speaker) refusal() string {
+	return fmt.Sprintf("%q, which was to announce it, %s, and no other node with a serving endpoint has offered to: look at kube-proxy and at draining there",
+		s.Node, trafficpolicy.HealthCheckFails.Message())
+}
+
 	case !s.started && has.node() == s.Node:
 		s.told[name] = true
 	case w.purpose != sayHeld && has.node() != s.Node:

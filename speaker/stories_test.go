@@ -259,66 +259,6 @@ func TestKubeProxyThatCanNotServeHandsOver(t *testing.T) {
 	})
 }
 
-// Other nodes can't know what the check of a Service answers here: the record
-// tells them who is to take over.
-func TestALocalServiceWhoseCheckFailsHandsOver(t *testing.T) {
-	in(t, func(t *testing.T) {
-		svc := local(testService("web", webAddress), 30123)
-		w := newWorld(t, append(cluster("a", "b"), svc, endpoints("web", "a", "b"), onRecord(svc, webAddress, "a"))...)
-		a, b := w.start("a"), w.start("b")
-		a.begins(webAddress)
-		if n := b.health.count(30123); n != 0 {
-			t.Errorf("a standby asked %d times", n)
-		}
-		a.health.set(30123, trafficpolicy.Unhealthy)
-		time.Sleep(servicePace)
-		synctest.Wait()
-		w.wantNode(svc, webAddress, "b")
-		b.wantClaim(w, webAddress, "b a; b")
-		a.wantClaim(w, webAddress, "b; b")
-		b.begins(webAddress)
-		a.ceases(webAddress)
-		a.wantClaim(w, webAddress, "b a; b")
-		equalStrings(w, "events", b.events.take(), `web nodeAssigned: announcing from node "b" with protocol "layer2" on eth0`)
-		time.Sleep(time.Minute)
-		w.wantNode(svc, webAddress, "b")
-		if n := b.health.count(30123); n < 25 || n > 35 {
-			t.Errorf("the owner asked %d times in a minute", n)
-		}
-	})
-}
-
-func TestALocalServiceIsAskedBeforeItIsClaimed(t *testing.T) {
-	in(t, func(t *testing.T) {
-		svc := local(testService("web", webAddress), 30123)
-		w := newWorld(t, cluster("a", "b")...)
-		a, b := w.start("a"), w.start("b")
-		a.health.set(30123, trafficpolicy.Unhealthy)
-		w.put(endpoints("web", "a", "b"))
-		w.put(svc)
-		a.wantClaim(w, webAddress, "b; ")
-		b.wantClaim(w, webAddress, "a b; ")
-	})
-}
-
-func TestOneLocalNodeThatFails(t *testing.T) {
-	in(t, func(t *testing.T) {
-		svc := local(testService("web", webAddress), 30123)
-		w := newWorld(t, cluster("a")...)
-		a := w.start("a")
-		a.health.set(30123, trafficpolicy.Unhealthy)
-		w.put(endpoints("web", "a"))
-		w.put(svc)
-		if r := w.record(svc, webAddress); r == nil || r.Reason != trafficpolicy.ReasonNoEligibleNode {
-			t.Errorf("on record is %+v", r)
-		}
-		a.health.set(30123, trafficpolicy.Healthy)
-		time.Sleep(servicePace)
-		synctest.Wait()
-		a.wantClaim(w, webAddress, "a; ")
-	})
-}
-
 func TestSharedAddressesHaveOneOwner(t *testing.T) {
 	in(t, func(t *testing.T) {
 		api := testService("api", webAddress)

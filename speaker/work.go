@@ -71,10 +71,10 @@ func (s *Speaker) decide(ctx context.Context, service types.NamespacedName) (wai
 		s.pass(s.book.set(service, nil, nil))
 		s.route(service, "", nil)
 		s.gauge.set(service, nil)
-		return s.keepRecords(service, nil, nil, records, false), nil
+		return s.keepRecords(service, nil, nil, records, nil), nil
 	}
 	in := announce.Input{Service: svc, EndpointSlices: s.endpointSlices(service), Owners: s.owners(svc, records)}
-	v := s.judge(service, in)
+	v := s.judge(service, in, records)
 	if v.open {
 		return 0, nil // the answer brings the Service back
 	}
@@ -85,7 +85,7 @@ func (s *Speaker) decide(ctx context.Context, service types.NamespacedName) (wai
 	for _, sharer := range s.book.behind(service) {
 		s.waker.wake(task{subject: aService, service: sharer})
 	}
-	return s.keepRecords(service, svc, decisions, records, v.unfit), nil
+	return s.keepRecords(service, svc, decisions, records, v.roles), nil
 }
 
 // service returns the Service if it is one that has addresses, else nil.
@@ -99,15 +99,6 @@ func (s *Speaker) service(ctx context.Context, name types.NamespacedName) (*core
 		return nil, fmt.Errorf("reading Service %s: %w", name, err)
 	}
 	return svc, nil
-}
-
-// first says whether this node comes first for any of the addresses, or
-// announces it.
-func (s *Speaker) first(decisions []announce.Layer2) bool {
-	return slices.ContainsFunc(decisions, func(d announce.Layer2) bool {
-		_, held := s.announcing(d.Address)
-		return len(d.Candidates) > 0 && d.Candidates[0] == s.Node || held && slices.Contains(d.Candidates, s.Node)
-	})
 }
 
 // owners returns who is on record for each address of svc: this node where it
