@@ -48,6 +48,10 @@ func (s *Speaker) keepRecords(service types.NamespacedName, svc *corev1.Service,
 		if !slices.Contains(wanted, name) {
 			delete(s.told, name)
 			s.discard(name, r)
+			if r.echo {
+				// The cache will never show it, so that nobody asks again.
+				wait = soonest(wait, echoTime)
+			}
 		}
 	}
 	return wait
@@ -78,19 +82,19 @@ func (s *Speaker) discard(name string, r *stored) {
 func (s *Speaker) wish(record announce.Record, d announce.Layer2, has *stored, r role) (w wish, delay time.Duration) {
 	claim, _ := s.book.claim(d.Address)
 	_, held := s.announcing(d.Address)
+	candidate := slices.Contains(claim.Order, s.Node)
 	w.record = record
 	switch {
 	case len(claim.Order) == 0:
 		w.record.Reason, w.record.Message = d.Reason, d.Message
-	candidate := slices.Contains(claim.Order, s.Node)
 		place, ok := rank(s.Node, record.Name(), has.node(), s.speakers)
+		if r == refuses {
+			place, ok = 0, true // others don't know
+		}
 		if ok {
 			w.purpose = sayWhyNot
 		}
 		return w, time.Duration(place) * writerDelay
-		if r == refuses {
-			place, ok = 0, true // others don't know
-		}
 	case r == refuses && !candidate && held && has.refused():
 		// Who was named refuses too, and the others offer.
 	case r == refuses && !candidate && held:
@@ -102,24 +106,24 @@ func (s *Speaker) wish(record announce.Record, d announce.Layer2, has *stored, r
 	case held && candidate:
 		w.purpose, w.record.Node = sayHeld, s.Node
 		w.taking = slices.Contains(s.taking[d.Address], record.Service)
-	}
-	return w, 0
-}
-
 	case r == offers:
 		w.purpose, w.record.Node = stepIn, s.Node
 		place := slices.Index(d.Candidates, s.Node)
 		return w, time.Duration(min(place, writers)) * writerDelay
-// tell sends an event when an address has come to this node. One that a record
-// gave to it before this process began is no news.
-func (s *Speaker) tell(svc *corev1.Service, name string, has *stored, w wish) {
-	switch {
+	}
+	return w, 0
+}
+
 // refusal is what the record says while no node has stepped in.
 func (s *Speaker) refusal() string {
 	return fmt.Sprintf("%q, which was to announce it, %s, and no other node with a serving endpoint has offered to: look at kube-proxy and at draining there",
 		s.Node, trafficpolicy.HealthCheckFails.Message())
 }
 
+// tell sends an event when an address has come to this node. One that a record
+// gave to it before this process began is no news.
+func (s *Speaker) tell(svc *corev1.Service, name string, has *stored, w wish) {
+	switch {
 	case !s.started && has.node() == s.Node:
 		s.told[name] = true
 	case w.purpose != sayHeld && has.node() != s.Node:

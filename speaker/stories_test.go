@@ -221,6 +221,33 @@ func TestRecordsWithoutServiceAreDeletedAtStart(t *testing.T) {
 	})
 }
 
+// Services that come and go before the cache shows what was written of them leave
+// nothing behind.
+func TestShortLivedServicesLeaveNoAccounts(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, cluster("a")...)
+		a := w.start("a")
+		for i := range 3 {
+			svc := testService(fmt.Sprintf("job-%d", i), webAddress)
+			w.put(endpoints(svc.Name, "a"))
+			w.put(svc)
+			a.begins(webAddress)
+			w.remove(svc)
+			a.ceases(webAddress)
+			time.Sleep(writerDelay)
+			synctest.Wait()
+			if r := w.record(svc, webAddress); r != nil {
+				t.Fatalf("still on record: %+v", r)
+			}
+		}
+		time.Sleep(2 * echoTime)
+		synctest.Wait()
+		if n := len(a.ledger.open); n > 0 {
+			t.Errorf("%d accounts are open", n)
+		}
+	})
+}
+
 func TestForeignStatusesAreLeftAlone(t *testing.T) {
 	in(t, func(t *testing.T) {
 		foreign := &metallb.ServiceL2Status{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "l2-abcde"}}
