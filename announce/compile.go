@@ -78,7 +78,7 @@ func compileNodes(all []Node) []node {
 			Node:     n.Node,
 			speaker:  n.Speaker,
 			obstacle: trafficpolicy.MayAnnounce(n.Node),
-			late:     believedDead(n.Node),
+			late:     BelievedDead(n.Node),
 			hash:     hashName(n.Name),
 		})
 	}
@@ -86,9 +86,9 @@ func compileNodes(all []Node) []node {
 	return nodes
 }
 
-// believedDead says whether the condition Ready is False or Unknown. A node
+// BelievedDead says whether the condition Ready is False or Unknown. A node
 // that has none yet is new.
-func believedDead(n *corev1.Node) bool {
+func BelievedDead(n *corev1.Node) bool {
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {
 			return c.Status != corev1.ConditionTrue

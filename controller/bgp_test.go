@@ -176,6 +176,8 @@ func TestOnConfiguration(t *testing.T) {
 		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", Labels: labels},
 			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Unix(heartbeat, 0)}}}}
 	}
+	lost := node(nil, 1)
+	lost.Status.Conditions[0].Status = corev1.ConditionUnknown
 	rack := map[string]string{"rack": "b"}
 	type change func(k *lookout)
 	pools := func(before, now *metallb.IPAddressPool) change {
@@ -202,6 +204,7 @@ func TestOnConfiguration(t *testing.T) {
 		{"a pool has other addresses", pools(pool(1, nil, 9), pool(2, nil, 9)), true},
 		{"a pool has another label", pools(pool(1, nil, 9), pool(1, rack, 9)), true},
 		{"a kubelet says that it is well", nodes(node(nil, 1), node(nil, 2)), false},
+		{"a kubelet is not heard of any more", nodes(node(nil, 1), lost), true},
 		{"a node has another label", nodes(node(nil, 1), node(rack, 1)), true},
 		{"a link comes up", states(announce.SpeakerReport{}, announce.SpeakerReport{Interfaces: []string{"eth0"}}), false},
 		{"a kube-proxy can't serve", states(announce.SpeakerReport{}, announce.SpeakerReport{Closed: true}), true},

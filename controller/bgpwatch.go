@@ -106,7 +106,7 @@ func poolChanged(before, now *metallb.IPAddressPool) bool {
 
 // routeNodeChanged passes over heartbeats.
 func routeNodeChanged(before, now *corev1.Node) bool {
-	return before.UID != now.UID || trafficpolicy.NodeChanged(before, now)
+	return before.UID != now.UID || trafficpolicy.NodeChanged(before, now) || announce.BelievedDead(before) != announce.BelievedDead(now)
 }
 
 // reportChanged passes over interfaces, which matter to layer 2 alone.

@@ -92,7 +92,7 @@ func (c *configuration) add(node *corev1.Node, reports map[string]*announce.Spea
 	c.Nodes = append(c.Nodes, announce.Node{Node: node, Speaker: report})
 	c.addresses[node.Name] = internalAddresses(node)
 	if report != nil {
-		c.speakers = append(c.speakers, peer{name: node.Name, down: !alive(node)})
+		c.speakers = append(c.speakers, peer{name: node.Name, down: announce.BelievedDead(node)})
 	}
 	if node.Name == c.Self {
 		c.own = node
@@ -113,19 +113,9 @@ func internalAddresses(node *corev1.Node) []netip.Addr {
 	return all
 }
 
-// alive says whether the node's kubelet reports that it is well.
-func alive(node *corev1.Node) bool {
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return true
-}
-
 // nodeChanged passes over heartbeats.
 func nodeChanged(before, after *corev1.Node) bool {
-	return before.UID != after.UID || trafficpolicy.NodeChanged(before, after) || alive(before) != alive(after)
+	return before.UID != after.UID || trafficpolicy.NodeChanged(before, after) || announce.BelievedDead(before) != announce.BelievedDead(after)
 }
 
 func sameAddresses(a, b map[string][]netip.Addr) bool { return maps.EqualFunc(a, b, slices.Equal) }
