@@ -10,8 +10,8 @@ import (
 	"github.com/berth-lb/berth/trafficpolicy"
 )
 
-// View is a Config made ready for decisions. It doesn't change and may be
-// shared; it reads from the objects that it was made of, which must not change
+// View is a Config made ready for decisions. None of them changes another, and it
+// may be shared; it reads from the objects that it was made of, which must not change
 // either.
 type View struct {
 	self string
@@ -27,6 +27,7 @@ type View struct {
 	peers   []Peer
 	// invalid names the advertisements that are left out, by kind.
 	invalid map[string][]string
+	memo    memo
 }
 
 // absent stands for no index.
@@ -58,6 +59,7 @@ type pool struct {
 // gives addresses reports them.
 func Compile(c Config) (*View, []Problem) {
 	v := &View{self: c.Self, nodes: compileNodes(c.Nodes), spans: compileSpans(c.Pools), invalid: map[string][]string{}}
+	v.memo.plans = map[string]*plan{}
 	v.own = slices.IndexFunc(v.nodes, func(n node) bool { return n.Name == c.Self })
 	pools := sorted(c.Pools, func(p *metallb.IPAddressPool) string { return p.Name })
 	for _, p := range pools {

@@ -1,6 +1,10 @@
 package announce
 
-import "slices"
+import (
+	"slices"
+	"strings"
+	"sync"
+)
 
 // plan is what a set of advertisements comes to in one family, before anything
 // is known of a Service.
@@ -124,6 +128,40 @@ func (v *View) together(all []*bgpAdvertisement, family int) *plan {
 
 // unions remembers the unions of lists, of which there are few and shared ones.
 type unions map[[2]*string][]string
+
+// memo keeps what sets of advertisements come to that select the same Services,
+// of which there are few. It is the one part of a View that changes.
+type memo struct {
+	mu    sync.Mutex
+	plans map[string]*plan
+}
+
+// maxMemo bounds how many are kept.
+const maxMemo = 256
+
+// partly is what those come to, sorted by name, that select a Service while
+// others of the pool do not.
+func (v *View) partly(matching []*bgpAdvertisement, family int) *plan {
+	if len(matching) < 2 {
+		return v.together(matching, family)
+	}
+	names := make([]string, len(matching), len(matching)+1)
+	for i, a := range matching {
+		names[i] = a.name
+	}
+	key := strings.Join(append(names, [families]string{"IPv4", "IPv6"}[family]), " ")
+	v.memo.mu.Lock()
+	defer v.memo.mu.Unlock()
+	p := v.memo.plans[key]
+	if p == nil {
+		p = v.together(matching, family)
+		if len(v.memo.plans) == maxMemo {
+			clear(v.memo.plans)
+		}
+		v.memo.plans[key] = p
+	}
+	return p
+}
 
 func (u unions) of(a, b []string) []string {
 	if len(a) == 0 || len(b) > 0 && &a[0] == &b[0] {

@@ -125,7 +125,7 @@ func (v *View) offering(svc *corev1.Service, address netip.Addr) (o offering, co
 		return o, false
 	}
 	if o.plan = all.plan; len(o.matching) < len(all.all) {
-		o.plan = v.together(o.matching, family)
+		o.plan = v.partly(o.matching, family)
 	}
 	return o, true
 }

@@ -28,27 +28,28 @@ func (r *Reconciler) newLookout() *lookout {
 	return k
 }
 
-// compileBGP returns who announces what by BGP as the configuration has it, nil
-// where it has nothing of the kind: no more is read, or watched, until it has.
-func (r *Reconciler) compileBGP(ctx context.Context) (func(announce.Input) []announce.Reach, error) {
+// compileBGP returns who announces what by BGP as the configuration has it; it
+// is nobody's where that has nothing of the kind: no more is read, or watched,
+// until it has.
+func (r *Reconciler) compileBGP(ctx context.Context) (survey, error) {
 	var advertisements metallb.BGPAdvertisementList
 	if err := r.listHere(ctx, &advertisements); err != nil || len(advertisements.Items) == 0 {
-		return nil, err
+		return survey{}, err
 	}
 	if r.beginBGP != nil {
 		if err := r.beginBGP(); err != nil {
-			return nil, err
+			return survey{}, err
 		}
 		r.beginBGP = nil
 	}
 	c, err := r.readBGP(ctx)
 	if err != nil {
-		return nil, err
+		return survey{}, err
 	}
 	c.BGPAdvertisements = pointers(advertisements.Items)
 	// What is wrong with an object, the speakers tell.
 	view, _ := announce.Compile(c)
-	return view.Reach, nil
+	return survey{reach: view.Reach, view: view}, nil
 }
 
 // readBGP reads what announcing by BGP depends on besides its advertisements.

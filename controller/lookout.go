@@ -50,8 +50,8 @@ const (
 // lookout keeps the outlook up to date, and has the Services looked at again
 // that another one concerns.
 type lookout struct {
-	// compile returns what the outlook's reach is to be, and list the sessions.
-	compile func(context.Context) (func(announce.Input) []announce.Reach, error)
+	// compile returns what the outlook's survey is to be, and list the sessions.
+	compile func(context.Context) (survey, error)
 	list    func(context.Context) (sessions, error)
 	// announced are the Services that speakers announce, service reads one (nil
 	// where it is gone), and wake has one looked at when there is time.
@@ -218,15 +218,15 @@ func (k *lookout) await(key providers.Key) {
 	}
 }
 
-// next makes an outlook, with the reach of before where there is one.
+// next makes an outlook, with the survey of before where there is one.
 func (k *lookout) next(ctx context.Context, before *outlook) (*outlook, error) {
 	ctx, stop := context.WithTimeout(ctx, lookoutPatience)
 	defer stop()
 	o := &outlook{}
 	var err error
 	if before != nil {
-		o.reach = before.reach
-	} else if o.reach, err = k.compile(ctx); err != nil {
+		o.survey = before.survey
+	} else if o.survey, err = k.compile(ctx); err != nil {
 		return nil, err
 	}
 	if o.reach == nil {
@@ -263,12 +263,12 @@ func (k *lookout) refresh(ctx context.Context) error {
 		return err
 	}
 	k.mu.Lock()
-	old := k.now
+	turned := stale && (k.now == nil && o.reach != nil || k.now != nil && !k.now.same(o.survey))
 	k.now, k.failure = o, nil
-	concerned := slices.AppendSeq(k.concerned(o, stale), maps.Keys(k.unanswered))
+	concerned := slices.AppendSeq(k.concerned(o, turned), maps.Keys(k.unanswered))
 	clear(k.unanswered)
 	k.mu.Unlock()
-	if stale && (o.reach != nil || old != nil && old.reach != nil) {
+	if turned {
 		concerned = k.newlyAdvertised(ctx, o, concerned)
 	}
 	for _, key := range concerned {
@@ -278,7 +278,7 @@ func (k *lookout) refresh(ctx context.Context) error {
 }
 
 // concerned are those Services with an address that is carried by what is not
-// up in o, or by nothing; all of them where the configuration changed. k.mu is
+// up in o, or by nothing; all of them where the survey is another one. k.mu is
 // held.
 func (k *lookout) concerned(o *outlook, all bool) []providers.Key {
 	var keys []providers.Key

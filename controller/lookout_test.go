@@ -24,6 +24,7 @@ type watchtower struct {
 	*testing.T
 	*lookout
 	reach    func(announce.Input) []announce.Reach
+	view     *announce.View
 	sessions sessions
 	failing  error
 	compiled int
@@ -40,9 +41,9 @@ func newWatchtower(t *testing.T) *watchtower {
 		svc.Name, svc.Labels = name, map[string]string{"by": map[string]string{"old": "l2"}[name]}
 		w.services[providers.KeyOf(svc)] = svc
 	}
-	w.compile = func(context.Context) (func(announce.Input) []announce.Reach, error) {
+	w.compile = func(context.Context) (survey, error) {
 		w.compiled++
-		return w.reach, w.failing
+		return survey{w.reach, w.view}, w.failing
 	}
 	w.list = func(context.Context) (sessions, error) { return w.sessions, nil }
 	w.announced = func() []providers.Key {
@@ -146,6 +147,28 @@ func TestLookoutConfiguration(t *testing.T) {
 		if len(w.links) > 0 {
 			t.Errorf("still remembered: %v", w.links)
 		}
+	})
+}
+
+// TestLookoutWithoutNews wakes nobody for what changes nothing that is announced.
+func TestLookoutWithoutNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		view := func(labels map[string]string, ready corev1.ConditionStatus) *announce.View {
+			n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", Labels: labels}}
+			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}
+			v, _ := announce.Compile(announce.Config{Nodes: []announce.Node{{Node: n}}})
+			return v
+		}
+		w := newWatchtower(t)
+		w.bgp()
+		w.view, w.sessions = view(nil, corev1.ConditionTrue), ups("a")
+		w.ask()
+		w.view = view(map[string]string{"feature": "x"}, corev1.ConditionTrue)
+		w.note(configured)
+		w.after(time.Second, "a node has a label that no selector is about")
+		w.view = view(nil, corev1.ConditionUnknown)
+		w.note(configured)
+		w.after(time.Second, "a node is not heard of any more", "api", "web")
 	})
 }
 
@@ -276,10 +299,10 @@ func TestLookoutThatCannotLook(t *testing.T) {
 		w.bgp()
 		hangs := true
 		compile := w.compile
-		w.compile = func(ctx context.Context) (func(announce.Input) []announce.Reach, error) {
+		w.compile = func(ctx context.Context) (survey, error) {
 			if hangs {
 				<-ctx.Done()
-				return nil, ctx.Err()
+				return survey{}, ctx.Err()
 			}
 			return compile(ctx)
 		}
@@ -316,8 +339,8 @@ func TestAddressesWithoutAWord(t *testing.T) {
 	} {
 		t.Run(tc.why, func(t *testing.T) {
 			r, api := routedWorld(t, nil)
-			r.lookout.compile = func(context.Context) (func(announce.Input) []announce.Reach, error) {
-				return nil, errors.New("forbidden")
+			r.lookout.compile = func(context.Context) (survey, error) {
+				return survey{}, errors.New("forbidden")
 			}
 			r.cached, r.events = api, deaf{}
 			svc, ingress, eps := webOn("a")

@@ -12,10 +12,22 @@ import (
 
 // outlook is what is announced by BGP at one moment. It does not change.
 type outlook struct {
+	survey
+	sessions sessions
+}
+
+// survey is the part of an outlook that the configuration makes.
+type survey struct {
 	// reach says who announces the addresses of a Service; nil where nothing is
 	// advertised by BGP at all.
-	reach    func(announce.Input) []announce.Reach
-	sessions sessions
+	reach func(announce.Input) []announce.Reach
+	// view is what reach goes by.
+	view *announce.View
+}
+
+// same says whether s and other tell the same of every Service.
+func (s survey) same(other survey) bool {
+	return s.reach == nil && other.reach == nil || s.view != nil && s.view.Same(other.view)
 }
 
 // routes are who announces the addresses of a Service that are not for layer 2

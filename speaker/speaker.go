@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,6 +75,8 @@ type Speaker struct {
 	speakers  []peer
 	addresses map[string][]netip.Addr
 	compiled  time.Time
+	// decidedOn is what all Services have been, or are due to be, decided on.
+	decidedOn grounds
 	book      *book
 	routes    *routes
 	// peers are those that BGP was told of, and passwords what was read of
@@ -150,6 +153,7 @@ func (s *Speaker) Held(address netip.Addr, held bool, interfaces []string) {
 // returns at once.
 func (s *Speaker) Interfaces(names []string) {
 	s.mu.Lock()
+	changed := !slices.Equal(s.interfaces, names)
 	s.interfaces = names
 	select {
 	case <-s.known:
@@ -157,7 +161,9 @@ func (s *Speaker) Interfaces(names []string) {
 		close(s.known)
 	}
 	s.mu.Unlock()
-	s.waker.wake(task{subject: theConfiguration})
+	if changed {
+		s.waker.wake(task{subject: theConfiguration})
+	}
 }
 
 // answered is told by the gate.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ func (s *Speaker) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.decidedOn = s.grounds()
 	// The first pass finds out which health checks matter, and the second one
 	// has their answers.
 	for range 2 {
@@ -91,19 +93,53 @@ func (s *Speaker) concerned(ctx context.Context) ([]types.NamespacedName, error)
 }
 
 // configure takes over the configuration as it is now, and has all Services
-// looked at again, behind what is fresh.
+// looked at again, behind what is fresh, where that changes any decision.
 func (s *Speaker) configure(ctx context.Context) error {
 	if err := s.compile(ctx); err != nil {
 		return err
 	}
-	services, err := s.concerned(ctx)
-	if err != nil {
-		return err
+	if now := s.grounds(); !now.same(s.decidedOn) {
+		services, err := s.concerned(ctx)
+		if err != nil {
+			return err
+		}
+		s.due = joined(s.due, services)
+		s.decidedOn = now
+		s.waker.wakeLater(task{subject: allServices})
 	}
-	s.due = services
-	s.waker.wakeLater(task{subject: allServices})
 	return nil
 }
+// grounds are what decisions about all Services depend on.
+type grounds struct {
+	view     *announce.View
+	speakers []peer
+}
+
+func (s *Speaker) grounds() grounds { return grounds{s.view, s.speakers} }
+
+func (g grounds) same(other grounds) bool {
+	return g.view.Same(other.view) && slices.Equal(g.speakers, other.speakers)
+}
+
+// joined is first with those of more that it lacks: who has waited longest is
+// next, however often the configuration changes.
+func joined(first, more []types.NamespacedName) []types.NamespacedName {
+	if len(first) == 0 {
+		return more
+	}
+	waiting := make(map[types.NamespacedName]bool, len(first))
+	for _, service := range first {
+		waiting[service] = true
+	}
+	first = slices.Clip(first)
+	for _, service := range more {
+		if !waiting[service] {
+			first = append(first, service)
+		}
+	}
+	return first
+}
+
 
 // compile reads the configuration, and reports what came of it.
 func (s *Speaker) compile(ctx context.Context) error {

@@ -40,11 +40,14 @@ type world struct {
 	speakers map[string]*testSpeaker
 	// serviceBGPStatus is the option of speakers.
 	serviceBGPStatus bool
-	// away is set while the API server refuses to be written to.
-	away bool
-	mu   sync.Mutex
-	// writes are those of speakers, as "verb kind name".
+	// away is set while the API server refuses to be written to, and unlisted
+	// while Services can't be listed.
+	away, unlisted bool
+	mu             sync.Mutex
+	// writes are those of speakers, as "verb kind name", and looks how often they
+	// read a Service.
 	writes []string
+	looks  int
 }
 
 // testSpeaker is a speaker with its worker and a layer 2 that does what it is
@@ -304,6 +307,23 @@ func (w *world) interceptors() interceptor.Funcs {
 		return nil
 	}
 	return interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if _, isService := o.(*corev1.Service); isService {
+				w.mu.Lock()
+				w.looks++
+				w.mu.Unlock()
+			}
+			return c.Get(ctx, key, o, opts...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			w.mu.Lock()
+			unlisted := w.unlisted
+			w.mu.Unlock()
+			if _, services := list.(*corev1.ServiceList); services && unlisted {
+				return apierrors.NewServiceUnavailable("away")
+			}
+			return c.List(ctx, list, opts...)
+		},
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			return wrote(ctx, "create", o, func() error { return c.Create(ctx, o, opts...) })
 		},
@@ -317,6 +337,15 @@ func (w *world) interceptors() interceptor.Funcs {
 			return wrote(ctx, sub, o, func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
 		},
 	}
+}
+
+// looked is how often speakers read a Service since it was last asked.
+func (w *world) looked() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	looks := w.looks
+	w.looks = 0
+	return looks
 }
 
 // counted returns what speakers wrote about records since it was last asked.
@@ -340,6 +369,12 @@ func (w *world) setAway(away bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.away = away
+}
+
+func (w *world) setUnlisted(unlisted bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unlisted = unlisted
 }
 
 // record returns the one of a Service and address, nil if there is none.
