@@ -8,11 +8,16 @@ import (
 	"syscall"
 )
 
+// maxSocketName is the most that a name takes (unix(7), sun_path); those of nodes
+// may be longer.
+const maxSocketName = 107
+
 // onlyOne makes sure that no second speaker runs on the node, by a name that
 // the kernel keeps for as long as the process lives, in the network namespace
 // that is the node's.
 func onlyOne(node string) (io.Closer, error) {
-	lock, err := net.Listen("unix", "@berth-speaker-"+node)
+	name := "@berth-speaker-" + node
+	lock, err := net.Listen("unix", name[:min(len(name), maxSocketName)])
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another speaker runs on node %s already: stop it first, or let it be", node)
 	}

@@ -55,7 +55,14 @@ func TestUsableInterfaces(t *testing.T) {
 }
 
 func TestOnlyOneSpeakerOnANode(t *testing.T) {
-	node := fmt.Sprintf("test-%d", os.Getpid())
+	short := fmt.Sprintf("test-%d", os.Getpid())
+	for _, node := range []string{short, short + strings.Repeat(".a", 100)} {
+		testOnlyOne(t, node)
+	}
+}
+
+func testOnlyOne(t *testing.T, node string) {
+	t.Helper()
 	first, err := onlyOne(node)
 	if err != nil {
 		t.Fatal(err)
