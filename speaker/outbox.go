@@ -3,6 +3,7 @@ package speaker
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -18,6 +19,9 @@ const (
 	// Writes that fail are tried again, from minRetry on up to maxRetry.
 	minRetry = 50 * time.Millisecond
 	maxRetry = 10 * time.Second
+	// complaintPace is how far apart lines in the log are that tell of writes that
+	// fail.
+	complaintPace = time.Minute
 	// canWait is the priority of what nobody decides by.
 	canWait = -100
 )
@@ -51,6 +55,8 @@ type outbox struct {
 	// again then.
 	send func(ctx context.Context, l letter) (wait time.Duration, err error)
 	log  logr.Logger
+	// told is when a write was last said to have failed, in nanoseconds.
+	told atomic.Int64
 }
 
 func newOutbox(log logr.Logger, send func(context.Context, letter) (time.Duration, error)) *outbox {
@@ -93,7 +99,7 @@ func (o *outbox) sendNext(ctx context.Context) bool {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		o.log.Info("A write is tried again", "object", l.name, "error", err.Error())
+		o.complain(l, err)
 		o.queue.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: &priority}, l)
 		return true
 	case wait > 0:
@@ -101,4 +107,13 @@ func (o *outbox) sendNext(ctx context.Context) bool {
 	}
 	o.queue.Forget(l)
 	return true
+}
+
+// complain tells of a write that failed, now and then: while the API server is
+// away all of them do.
+func (o *outbox) complain(l letter, err error) {
+	now, last := time.Now().UnixNano(), o.told.Load()
+	if now-last >= int64(complaintPace) && o.told.CompareAndSwap(last, now) {
+		o.log.Info("A write is tried again, as are others that fail within a minute", "object", l.name, "error", err.Error())
+	}
 }

@@ -63,7 +63,6 @@ func (s *Speaker) start(ctx context.Context) error {
 	s.outbox.post(letter{subject: oldBGPStatuses}, 0)
 	s.begun = time.Now()
 	s.ready.Store(true)
-	s.SessionChanged("")
 	s.waker.wake(task{subject: theSessions})
 	s.Log.Info("Announcing may begin", "services", len(s.book.services), "addresses", len(s.book.addresses), "prefixes", s.routes.count())
 	return nil
@@ -109,6 +108,7 @@ func (s *Speaker) configure(ctx context.Context) error {
 	}
 	return nil
 }
+
 // grounds are what decisions about all Services depend on.
 type grounds struct {
 	view     *announce.View
@@ -139,7 +139,6 @@ func joined(first, more []types.NamespacedName) []types.NamespacedName {
 	}
 	return first
 }
-
 
 // compile reads the configuration, and reports what came of it.
 func (s *Speaker) compile(ctx context.Context) error {

@@ -10,15 +10,15 @@ import (
 	"github.com/berth-lb/berth/api/v1beta1"
 )
 
-// sourcesOfBGP adds what only BGP depends on.
-func (s *Speaker) sourcesOfBGP(c cache.Cache, others ...source.TypedSource[task]) []source.TypedSource[task] {
-	return append(others,
+// sourcesOfBGP are of what only BGP depends on.
+func (s *Speaker) sourcesOfBGP(c cache.Cache) []source.TypedSource[task] {
+	return []source.TypedSource[task]{
 		source.TypedKind(c, &metallb.BGPAdvertisement{}, on(configurationTask[*metallb.BGPAdvertisement], specChanged)),
 		source.TypedKind(c, &v1beta2.BGPPeer{}, on(configurationTask[*v1beta2.BGPPeer], specChanged)),
 		source.TypedKind(c, &metallb.BFDProfile{}, on(configurationTask[*metallb.BFDProfile], specChanged)),
 		source.TypedKind(c, &metallb.Community{}, on(configurationTask[*metallb.Community], specChanged)),
 		source.TypedKind(c, &v1beta1.BGPNodeStatus{}, on(about[*v1beta1.BGPNodeStatus](theSessions), nil)),
-	)
+	}
 }
 
 // about makes the same task of every object of a kind.

@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	// VersionAnnotation is the release whose definition was applied last.
-	VersionAnnotation = "berth-lb.dev/crds-version"
-	// Owner is whom the API server knows as the manager of the fields.
-	Owner = client.FieldOwner("berth")
+	// versionAnnotation is the release whose definition was applied last.
+	versionAnnotation = "berth-lb.dev/crds-version"
+	// owner is whom the API server knows as the manager of the fields.
+	owner = client.FieldOwner("berth")
 )
 
 // Outcome is what became of one definition.
@@ -99,14 +99,14 @@ func (r Release) try(ctx context.Context, c client.Client, d *unstructured.Unstr
 	if live != nil && live.GetDeletionTimestamp() != nil {
 		return "", "", errors.New("it is being deleted")
 	}
-	if by := live.annotation(VersionAnnotation); r.older(by) {
+	if by := live.annotation(versionAnnotation); r.older(by) {
 		return Newer, by, nil
 	}
 	if err := live.dropWebhook(ctx, c); err != nil {
 		return "", "", err
 	}
 	next := r.desired(d, live)
-	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(next), Owner, client.ForceOwnership); err != nil {
+	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(next), owner, client.ForceOwnership); err != nil {
 		return "", "", err
 	}
 	switch {
@@ -132,7 +132,7 @@ func (r Release) desired(d *unstructured.Unstructured, live *definition) *unstru
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[VersionAnnotation] = "v" + r.version.String()
+	annotations[versionAnnotation] = "v" + r.version.String()
 	next.SetAnnotations(annotations)
 	spec := next.Object["spec"].(map[string]any)
 	spec["conversion"] = map[string]any{"strategy": "None"}
@@ -173,7 +173,7 @@ func (d *definition) dropWebhook(ctx context.Context, c client.Client) error {
 		return nil
 	}
 	patch := `{"spec":{"conversion":{"strategy":"None","webhook":null}}}`
-	if err := c.Patch(ctx, d.Unstructured.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch)), Owner); err != nil {
+	if err := c.Patch(ctx, d.Unstructured.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch)), owner); err != nil {
 		return fmt.Errorf("taking out its conversion webhook: %w", err)
 	}
 	return nil
