@@ -79,6 +79,10 @@ type Attributes struct {
 	// Communities (RFC 1997) and LargeCommunities (RFC 8092) are sorted.
 	Communities      []uint32
 	LargeCommunities []LargeCommunity
+	// Standby is set where another node comes first for what one node alone may
+	// announce: LocalPref and Prepend see to it that routers send nothing here while
+	// they have a path to that one.
+	Standby bool
 }
 
 // LargeCommunity is the three parts of an RFC 8092 community.

@@ -3,6 +3,7 @@ package announce
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -149,8 +150,8 @@ func checkAnnouncers(t *testing.T, in Input, r Reach) {
 	if (r.Reason == "") != (len(r.Announcers) > 0) || (r.Reason == "") != (r.Message == "") {
 		t.Errorf("a reason and a message stand for announcers: %+v", r)
 	}
-	if oneNode(in.Service) && len(r.Announcers) > 1 {
-		t.Errorf("clients must keep to one node: %+v", r)
+	if oneNode(in.Service) && len(r.Announcers) > 2 {
+		t.Errorf("one node and a standby are enough: %+v", r)
 	}
 	for i, a := range r.Announcers {
 		if len(a.Peers) == 0 || !slices.IsSorted(a.Peers) || i > 0 && r.Announcers[i-1].Node >= a.Node {
@@ -181,6 +182,7 @@ func checkNodesAgree(t *testing.T, c Config, in Input) {
 		}
 	}
 	reference := decideAll(c, in).Reach
+	alone := map[netip.Addr]int{}
 	for _, n := range c.Nodes {
 		c.Self = n.Name
 		in.Health = trafficpolicy.Silent
@@ -190,12 +192,20 @@ func checkNodesAgree(t *testing.T, c Config, in Input) {
 		}
 		for i, d := range all.BGP {
 			checkReached(t, n.Name, d, reference[i])
+			if slices.ContainsFunc(d.Routes, func(r Route) bool { return !r.Paths[0].Standby }) {
+				alone[d.Address]++
+			}
 		}
 		in.Health = trafficpolicy.Unhealthy
 		for i, d := range decideAll(c, in).BGP {
 			if len(d.Routes) > 0 || d.Local != all.BGP[i].Local {
 				t.Errorf("%s fails its check: %+v, before: %+v", n.Name, d, all.BGP[i])
 			}
+		}
+	}
+	for _, r := range reference {
+		if oneNode(in.Service) && alone[r.Address] != min(1, len(r.Announcers)) {
+			t.Errorf("clients must keep to one node: %d announce %+v", alone[r.Address], r)
 		}
 	}
 }

@@ -180,6 +180,9 @@ func wording(a Attributes) string {
 	for _, c := range a.LargeCommunities {
 		words = append(words, fmt.Sprintf("large:%d:%d:%d", c[0], c[1], c[2]))
 	}
+	if a.Standby {
+		words = append(words, "standby")
+	}
 	return strings.Join(words, " ")
 }
 

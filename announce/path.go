@@ -3,6 +3,7 @@ package announce
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -11,7 +12,7 @@ import (
 // come in the same order, for instance sorted by Service.
 //
 // A peer is told all communities, the longest prepend, and the first LocalPref
-// that there is. A single contribution is returned as it is; like all Paths it
+// that there is; what is for a standby counts where nothing else is there. A single contribution is returned as it is; like all Paths it
 // is shared, and must not be modified.
 func MergeRoutes(contributions ...[]Path) []Path {
 	different := withoutRepeats(contributions)
@@ -68,16 +69,53 @@ func grouped(byPeer map[string]Attributes) []Path {
 }
 
 func (a Attributes) with(b Attributes) Attributes {
+	switch {
+	case a.Standby && !b.Standby:
+		return b
+	case b.Standby && !a.Standby:
+		return a
+	}
 	return Attributes{
 		LocalPref:        cmp.Or(a.LocalPref, b.LocalPref),
 		Prepend:          max(a.Prepend, b.Prepend),
 		Communities:      joined(a.Communities, b.Communities, cmp.Compare),
 		LargeCommunities: joined(a.LargeCommunities, b.LargeCommunities, compareLarge),
+		Standby:          a.Standby,
 	}
 }
 
+const (
+	// standbyPref is the least LOCAL_PREF there is besides 0, which stands for none.
+	standbyPref = 1
+	// standbyPrepend is more than the hops that one path through a network of
+	// routers has ahead of another: with fewer, some router might take this path
+	// for as long as the one to the node that comes first, and use both.
+	standbyPrepend = 8
+)
+
+func (a Attributes) standby() Attributes {
+	a.Standby, a.LocalPref = true, standbyPref
+	a.Prepend = uint8(min(int(a.Prepend)+standbyPrepend, math.MaxUint8))
+	return a
+}
+
+// standby is what all come to where the node is one.
+func standby(all []told) []told {
+	spare := make([]told, len(all))
+	for i, t := range all {
+		byPeer := map[string]Attributes{}
+		for _, path := range t.paths {
+			for _, peer := range path.Peers {
+				byPeer[peer] = path.standby()
+			}
+		}
+		spare[i] = told{t.length, grouped(byPeer)}
+	}
+	return spare
+}
+
 func (a Attributes) equal(b Attributes) bool {
-	return a.LocalPref == b.LocalPref && a.Prepend == b.Prepend &&
+	return a.LocalPref == b.LocalPref && a.Prepend == b.Prepend && a.Standby == b.Standby &&
 		slices.Equal(a.Communities, b.Communities) && slices.Equal(a.LargeCommunities, b.LargeCommunities)
 }
 

@@ -12,8 +12,9 @@ type plan struct {
 	// sites are the nodes that have a speaker and at least one of the peers, by
 	// node.
 	sites []site
-	// told is what Self tells, by length. It is empty where Self is no site.
-	told []told
+	// told is what Self tells, by length, and spare the same as a standby. They are
+	// empty where Self is no site.
+	told, spare []told
 }
 
 // site is a node with those of its peers that are told. They are sorted, and
@@ -63,6 +64,7 @@ func (v *View) planOf(a *bgpAdvertisement, family int) *plan {
 		p.sites = append(p.sites, site{i, peers})
 		if i == v.own {
 			p.told = []told{{a.lengths[family], []Path{{peers, a.attributes}}}}
+			p.spare = standby(p.told)
 		}
 	}
 	return p
@@ -123,11 +125,9 @@ func (v *View) together(all []*bgpAdvertisement, family int) *plan {
 		joined.told = append(joined.told, told{length, MergeRoutes(contributions...)})
 	}
 	slices.SortFunc(joined.told, func(a, b told) int { return a.length - b.length })
+	joined.spare = standby(joined.told)
 	return joined
 }
-
-// unions remembers the unions of lists, of which there are few and shared ones.
-type unions map[[2]*string][]string
 
 // memo keeps what sets of advertisements come to that select the same Services,
 // of which there are few. It is the one part of a View that changes.
@@ -162,6 +162,9 @@ func (v *View) partly(matching []*bgpAdvertisement, family int) *plan {
 	}
 	return p
 }
+
+// unions remembers the unions of lists, of which there are few and shared ones.
+type unions map[[2]*string][]string
 
 func (u unions) of(a, b []string) []string {
 	if len(a) == 0 || len(b) > 0 && &a[0] == &b[0] {

@@ -38,13 +38,15 @@ func (v *View) bgp(ask *asker, o offering) BGP {
 	if len(q.endpoints) == 0 {
 		return d.because(q.unreachable())
 	}
-	announces := false
+	var p part
 	if len(o.plan.told) > 0 {
-		announces, d.Local = v.selfAnnounces(q, o.plan.sites)
+		p, d.Local = v.ownPart(q, o.plan.sites)
 	}
 	switch {
-	case announces:
+	case p == announces:
 		d.Routes = routes(o.address, o.plan.told)
+	case p == standsBy:
+		d.Routes = routes(o.address, o.plan.spare)
 	case !v.anyAnnounces(q, o.plan.sites):
 		return d.because(v.noEligibleNode(q, bgpSource(o), nodesOf(o.plan.sites)))
 	}
@@ -152,25 +154,40 @@ func routes(address netip.Addr, all []told) []Route {
 	return routes
 }
 
-// selfAnnounces says whether Self, which is one of sites, announces, and with
-// local whether that is for its answer to the check of the Service to say.
-func (v *View) selfAnnounces(q question, sites []site) (announces, local bool) {
+// part is what a node has in announcing an address.
+type part int
+
+const (
+	abstains part = iota
+	announces
+	// standsBy is for where one node alone may announce.
+	standsBy
+)
+
+// ownPart says what Self, which is one of sites, has in it, and with local
+// whether that is for its answer to the check of the Service to say.
+func (v *View) ownPart(q question, sites []site) (p part, local bool) {
 	if !isLocal(q.Service) {
-		return v.isAnnouncer(q, sites, v.own), false
+		return v.partOf(q, sites, v.own), false
 	}
 	refuses := q.Health == trafficpolicy.Unhealthy
 	q.Health = trafficpolicy.Silent
-	local = v.isAnnouncer(q, sites, v.own)
-	return local && !refuses, local
+	if p = v.partOf(q, sites, v.own); refuses {
+		return abstains, p != abstains
+	}
+	return p, p != abstains
 }
 
-func (v *View) isAnnouncer(q question, sites []site, node int) bool {
-	q = v.withoutDraining(q, sites)
+func (v *View) partOf(q question, sites []site, node int) part {
 	if oneNode(q.Service) {
-		chosen, found := v.chosen(q, sites)
-		return found && chosen.node == node
+		at := slices.IndexFunc(v.chosen(q, sites), func(s site) bool { return s.node == node })
+		return [...]part{abstains, announces, standsBy}[at+1]
 	}
-	return v.obstacle(q, &v.nodes[node]) == trafficpolicy.NoObstacle
+	q = v.withoutDraining(q, sites)
+	if v.obstacle(q, &v.nodes[node]) != trafficpolicy.NoObstacle {
+		return abstains
+	}
+	return announces
 }
 
 func (v *View) anyAnnounces(q question, sites []site) bool {
@@ -180,13 +197,12 @@ func (v *View) anyAnnounces(q question, sites []site) bool {
 
 // announcing are those of sites that announce.
 func (v *View) announcing(q question, sites []site) []site {
-	q = v.withoutDraining(q, sites)
 	if oneNode(q.Service) {
-		if chosen, found := v.chosen(q, sites); found {
-			return []site{chosen}
-		}
-		return nil
+		chosen := v.chosen(q, sites)
+		slices.SortFunc(chosen, func(a, b site) int { return a.node - b.node })
+		return chosen
 	}
+	q = v.withoutDraining(q, sites)
 	announcing := make([]site, 0, len(sites))
 	for _, s := range sites {
 		if v.obstacle(q, &v.nodes[s.node]) == trafficpolicy.NoObstacle {
@@ -197,23 +213,35 @@ func (v *View) announcing(q question, sites []site) []site {
 }
 
 // oneNode says whether the clients of svc must keep to one node: each kube-proxy
-// remembers them for itself, and routers spread them over all who announce.
+// remembers them for itself, and routers spread them over all who announce alike.
 func oneNode(svc *corev1.Service) bool {
 	return svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
 }
 
-// chosen is the one of sites that announces where only one may.
-func (v *View) chosen(q question, sites []site) (best site, found bool) {
-	var first rank
+// chosen are those of sites that announce where only one may: that one, and the
+// one that stands by.
+func (v *View) chosen(q question, sites []site) []site {
+	type candidate struct {
+		rank
+		site
+	}
+	moves := q.drains() && v.moves(q, nodesOf(sites))
+	best := make([]candidate, 0, 3)
 	for _, s := range sites {
 		n := &v.nodes[s.node]
-		r := rank{node: s.node, tier: q.tier(n, "", false), score: score(n.hash, q.address)}
-		if found && compareRanks(first, r) < 0 || v.obstacle(q, n) != trafficpolicy.NoObstacle {
+		if v.obstacle(q, n) != trafficpolicy.NoObstacle {
 			continue
 		}
-		first, best, found = r, s, true
+		c := candidate{rank{node: s.node, tier: q.tier(n, "", moves), score: score(n.hash, q.address)}, s}
+		at, _ := slices.BinarySearchFunc(best, c, func(a, b candidate) int { return compareRanks(a.rank, b.rank) })
+		best = slices.Insert(best, at, c)
+		best = best[:min(len(best), 2)]
 	}
-	return best, found
+	chosen := make([]site, len(best))
+	for i, c := range best {
+		chosen[i] = c.site
+	}
+	return chosen
 }
 
 // withoutDraining leaves out the endpoints that are terminating, under Local and

@@ -70,13 +70,19 @@ func TestRoutes(t *testing.T) {
 		}), routes, "n1: r1,r2"},
 
 		// The scores of 192.0.2.1 give the order n3, n2, n1.
-		{"ClientIP: one node", clientIP, "", "n3: r1,r2"},
-		{"ClientIP: one that is believed dead comes last", together(clientIP, nodes(host("n1"), host("n2"), host("n3", condition(corev1.NodeReady, corev1.ConditionUnknown)))), "", "n2: r1,r2"},
+		{"ClientIP: one node, and one that stands by", clientIP, "", "n2: r1,r2; n3: r1,r2"},
+		{"ClientIP: one that is believed dead comes last", together(clientIP, nodes(host("n1"), host("n2"), host("n3", condition(corev1.NodeReady, corev1.ConditionUnknown)))), "192.0.2.1/32: r1,r2 pref 1 prepend 8 standby", "n1: r1,r2; n2: r1,r2"},
 		{"ClientIP: one that has a peer", together(clientIP, peers(peer("r1", "10.0.0.1", atNodes(onN1)))), "192.0.2.1/32: r1", "n1: r1"},
-		{"ClientIP: one that is selected", together(clientIP, bgpAds(bgpAd("a", fromNodes(onN1, onN2)))), "", "n2: r1,r2"},
+		{"ClientIP: one that is selected", together(clientIP, bgpAds(bgpAd("a", fromNodes(onN1, onN2)))), "192.0.2.1/32: r1,r2 pref 1 prepend 8 standby", "n1: r1,r2; n2: r1,r2"},
 		{"ClientIP: one that has a speaker", together(clientIP, nodes(host("n1"), host("n2", closed), host("n3", silent))), routes, "n1: r1,r2"},
-		{"ClientIP and Local: one that has pods", together(clientIP, isLocalWith("n1", "n2")), "", "n2: r1,r2"},
-		{"ClientIP and Local: one that has ready pods", together(clientIP, isLocalWith("n1", "n2"), draining("n2")), routes, "n1: r1,r2"},
+		{"ClientIP and Local: one that has pods", together(clientIP, isLocalWith("n1", "n2")), "192.0.2.1/32: r1,r2 pref 1 prepend 8 standby", "n1: r1,r2; n2: r1,r2"},
+		{"ClientIP and Local: one that refuses does not stand by either", together(clientIP, isLocalWith("n1", "n2"), health(trafficpolicy.Unhealthy)), "", "n1: r1,r2; n2: r1,r2"},
+		{"ClientIP and Local: one that has ready pods", together(clientIP, isLocalWith("n1", "n2"), draining("n2")), routes, "n1: r1,r2; n2: r1,r2"},
+		{"ClientIP and Local: one that drains stands by", together(clientIP, isLocalWith("n1", "n3"), draining("n1")), "192.0.2.1/32: r1,r2 pref 1 prepend 8 standby", "n1: r1,r2; n3: r1,r2"},
+		{"ClientIP and Local: ready where the node is believed dead", together(clientIP, isLocalWith("n1", "n3"), draining("n1"), nodes(host("n1"), host("n3", condition(corev1.NodeReady, corev1.ConditionUnknown)))), routes, "n1: r1,r2; n3: r1,r2"},
+		{"ClientIP: a standby by its own advertisement", together(clientIP, nodes(host("n1"), host("n2")), bgpAds(bgpAd("a", func(s *metallb.BGPAdvertisementSpec) {
+			s.LocalPref, s.AsPathPrepend, s.Communities = 200, 2, []string{"1:1"}
+		}))), "192.0.2.1/32: r1,r2 pref 1 prepend 10 1:1 standby", "n1: r1,r2; n2: r1,r2"},
 
 		{"several advertisements: communities add up, the longest prepend counts", bgpAds(bgpAd("a", communities("1:2"), prepended(1)), bgpAd("b", communities("1:1", "1:2"), prepended(3))),
 			"192.0.2.1/32: r1,r2 prepend 3 1:1 1:2", everyone},
@@ -124,7 +130,8 @@ func TestAskHealthCheck(t *testing.T) {
 		{"Local with a pod here", isLocalWith("n1"), true},
 		{"Local without", isLocalWith("n2"), false},
 		{"drained while others are ready", together(isLocalWith("n1", "n2"), draining("n1")), false},
-		{"one node, which is another", together(isLocalWith("n1", "n2"), clientIP), false},
+		{"one node, which is another, and this one stands by", together(isLocalWith("n1", "n2"), clientIP), true},
+		{"one node, and another stands by", together(isLocalWith("n1", "n2", "n3"), clientIP), false},
 		{"one node, which is this one", together(isLocalWith("n1"), clientIP), true},
 		{"no peer here", together(isLocalWith("n1"), peers(peer("r1", "10.0.0.1", atNodes(match("name", "n2"))))), false},
 		{"excluded", together(isLocalWith("n1"), nodes(host("n1", labelled(corev1.LabelNodeExcludeBalancers, "")))), false},
@@ -204,6 +211,13 @@ func TestPathsAreShared(t *testing.T) {
 	}
 }
 
+// first is the node that announces the one address of in, and not as a standby.
+func first(v *View, in Input) string {
+	q := (&asker{in: in}).about(addressesOf(in.Service)[0])
+	o, _ := v.offering(in.Service, q.address)
+	return v.nodes[v.chosen(q, o.plan.sites)[0].node].Name
+}
+
 // TestOneNodeSpreads: addresses of Services that one node announces are shared
 // out, and only those of a node that goes move.
 func TestOneNodeSpreads(t *testing.T) {
@@ -216,7 +230,7 @@ func TestOneNodeSpreads(t *testing.T) {
 		for last := range 250 {
 			address := netip.AddrFrom4([4]byte{192, 0, 2, byte(last)})
 			in.Service.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: address.String()}}
-			chosen[address] = v.Reach(in)[0].Announcers[0].Node
+			chosen[address] = first(v, in)
 		}
 	}
 	count := map[string]int{}
@@ -253,6 +267,8 @@ func TestMergeRoutes(t *testing.T) {
 		}, []Path{to(Attributes{Prepend: 5, LocalPref: 7}, "r1")}},
 		{"peers apart that are told different things", [][]Path{first, {to(Attributes{LocalPref: 1}, "r1")}},
 			[]Path{to(Attributes{LocalPref: 1, Communities: []uint32{2}}, "r1"), to(Attributes{Communities: []uint32{2}}, "r2")}},
+		{"a standby gives way", [][]Path{{to(Attributes{Prepend: 8, Standby: true}, "r1", "r2")}, {to(Attributes{Prepend: 1}, "r1")}, {to(Attributes{Prepend: 9, Standby: true}, "r1")}},
+			[]Path{to(Attributes{Prepend: 1}, "r1"), to(Attributes{Prepend: 8, Standby: true}, "r2")}},
 		{"peers together that end up the same", [][]Path{{to(Attributes{Prepend: 1}, "r2"), to(Attributes{Prepend: 2}, "r3")}, {to(Attributes{Prepend: 2}, "r1", "r2")}},
 			[]Path{to(Attributes{Prepend: 2}, "r1", "r2", "r3")}},
 	} {

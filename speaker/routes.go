@@ -225,6 +225,6 @@ func (n interned) release(parts []part) {
 func samePaths(a, b []announce.Path) bool { return slices.EqualFunc(a, b, samePath) }
 
 func samePath(a, b announce.Path) bool {
-	return slices.Equal(a.Peers, b.Peers) && a.LocalPref == b.LocalPref && a.Prepend == b.Prepend &&
+	return slices.Equal(a.Peers, b.Peers) && a.LocalPref == b.LocalPref && a.Prepend == b.Prepend && a.Standby == b.Standby &&
 		slices.Equal(a.Communities, b.Communities) && slices.Equal(a.LargeCommunities, b.LargeCommunities)
 }

@@ -19,6 +19,7 @@ import (
 
 var bfdPlots = []plot{
 	{"a node without power is gone at both routers long before the hold time ends", (*scene).losesPower},
+	{"where one node announces, another one has stood by when its power goes", (*scene).losesTheOnlyNode},
 	{"a cut between one router and one node ends their sessions at once", (*scene).isCutOff},
 	{"an edited profile is negotiated anew in the same session", (*scene).editsProfile},
 	{"without its profile a peer waits for it", (*scene).missesProfile},
@@ -81,6 +82,42 @@ func (g *scene) losesPower() {
 	undisturbed()
 	g.must(g.RestorePower(g.ctx, g.Nodes[0]))
 	g.announced(g.web, g.Nodes...)
+}
+
+// Kubernetes takes the better part of a minute to say that the node is dead.
+func (g *scene) losesTheOnlyNode() {
+	undisturbed := g.others(g.Nodes[0].Name, g.Nodes[1].Name)
+	addr, at := g.keptAwayFrom(g.Nodes[2]) // that is where the pods are
+	began := time.Now()
+	g.must(g.CutPower(at))
+	next := g.onlyNode(addr, at)
+	for _, r := range g.Routers {
+		took := r.Routes()[whole(addr)].Since.Sub(began)
+		g.t.Logf("%s: %s went from %s to %s after %s", r.Name, addr, at.Name, next.Name, took.Round(time.Millisecond))
+		if took > goneWithin {
+			g.t.Errorf("%s should send everything to the standby after %s, that took %s", r.Name, goneWithin, took)
+		}
+	}
+	g.must(g.RestorePower(g.ctx, at))
+	g.announced(g.web, g.Nodes...)
+	g.until("the address is back", func(context.Context) (bool, error) { return g.onlyNode(addr, nil) == at, nil })
+	undisturbed()
+}
+
+// keptAwayFrom serves Services whose clients keep to one node until that is
+// another one than avoid, and returns the address of the last and its node.
+func (g *scene) keptAwayFrom(avoid *lab.Node) (netip.Addr, *lab.Node) {
+	g.t.Helper()
+	for i := range 10 {
+		svc := g.serve(fmt.Sprint("kept", i), "web", sticky)
+		g.reached(svc)
+		addr := site.Addresses(svc)[0]
+		if at := g.onlyNode(addr, nil); at != avoid {
+			return addr, at
+		}
+	}
+	g.t.Fatal("one node has all addresses")
+	return netip.Addr{}, nil
 }
 
 // Both ends are alive and hear all others; only the way between is gone.
