@@ -55,11 +55,15 @@ func (s *Speaker) judgeLocal(service types.NamespacedName, in announce.Input, re
 	offered := s.offered(v.layer2, in, records)
 	byBGP := slices.ContainsFunc(v.bgp, func(d announce.BGP) bool { return d.Local })
 	check, err := trafficpolicy.HealthCheckOf(in.Service, s.KubeProxyHealthPort)
-	if err != nil || s.KubeProxyHealthPort == 0 || !atLayer2 && !byBGP && len(offered) == 0 {
+	leaving := s.leaving.Load()
+	if !leaving && (err != nil || s.KubeProxyHealthPort == 0) || !atLayer2 && !byBGP && len(offered) == 0 {
 		s.gate.forget(service)
 		return v
 	}
-	answer, asked := s.gate.watch(service, check.Port)
+	answer, asked := trafficpolicy.Unhealthy, true
+	if !leaving {
+		answer, asked = s.gate.watch(service, check.Port)
+	}
 	if v.open = !asked; answer != trafficpolicy.Unhealthy {
 		v.roles = offered
 		return v

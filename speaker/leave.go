@@ -56,8 +56,8 @@ func shuttingDown(c corev1.NodeCondition) bool {
 	return c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue && strings.Contains(c.Message, shutdownMessage)
 }
 
-// Leaving says why routers should be told that this node announces nothing any
-// more before the speaker stops; empty where it is only started anew, so that
+// Leaving says why routers and other nodes should be told that this node announces
+// nothing any more before the speaker stops; empty where it is only started anew, so that
 // they should go on forwarding to the node meanwhile (RFC 4724). It is asked
 // when the speaker stops, and reads the cache.
 func (s *Speaker) Leaving(ctx context.Context) string {
@@ -73,6 +73,28 @@ func (s *Speaker) Leaving(ctx context.Context) string {
 		return ""
 	}
 	return parting(node)
+}
+
+// Yield has the next nodes take over what this one announces at layer 2, before
+// the speaker stops on a node that is on its way out: none of them need stand in
+// for it then. It returns when that is done, or when ctx ends. The speaker goes on
+// as if the health checks of its node failed, which others learn as they do then.
+func (s *Speaker) Yield(ctx context.Context) {
+	s.leaving.Store(true)
+	s.waker.wake(task{subject: theConfiguration})
+	for s.announcesAny() {
+		select {
+		case <-s.silent:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Speaker) announcesAny() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.heard) > 0
 }
 
 // Left withdraws what this node reports of its sessions, when they are over for

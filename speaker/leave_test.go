@@ -1,7 +1,9 @@
 package speaker
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -78,6 +80,64 @@ func TestASpeakerThatIsNotReadyDoesNotLeave(t *testing.T) {
 		w := newWorld(t, node)
 		if why := w.startBlind("a").Leaving(t.Context()); why != "" {
 			t.Errorf("got %q", why)
+		}
+	})
+}
+
+// Other nodes take over while this one still answers, whatever the policy.
+func TestYield(t *testing.T) {
+	in(t, func(t *testing.T) {
+		db := local(testService("db", "192.0.2.2"), 30123)
+		w := newWorld(t, append(cluster("a", "b"), web, db, endpoints("web", "a"), endpoints("db", "a", "b"),
+			onRecord(web, webAddress, "a"), onRecord(db, "192.0.2.2", "a"))...)
+		a, b := w.start("a"), w.start("b")
+		a.begins(webAddress)
+		a.begins("192.0.2.2")
+		time.Sleep(time.Second)
+		began, done := time.Now(), make(chan struct{})
+		go func() { a.Yield(t.Context()); close(done) }()
+		time.Sleep(2 * compilePace)
+		synctest.Wait()
+		for _, s := range []*testSpeaker{a, b} {
+			s.wantClaim(w, webAddress, "b; a")
+		}
+		b.wantClaim(w, "192.0.2.2", "b a; b")
+		a.wantClaim(w, "192.0.2.2", "b; b")
+		select {
+		case <-done:
+			t.Error("nobody has taken over yet")
+		default:
+		}
+		for _, address := range []string{webAddress, "192.0.2.2"} {
+			b.begins(address)
+			a.ceases(address)
+		}
+		<-done
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it ends after %s", took)
+		}
+		w.wantNode(web, webAddress, "b")
+
+		// Started anew, it is a candidate again, and takes nothing back.
+		a.stop()
+		a = w.start("a")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		a.wantClaim(w, webAddress, "b a; b")
+		b.wantClaim(w, webAddress, "b a; b")
+	})
+}
+
+func TestYieldIsBounded(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, append(cluster("a"), web, endpoints("web", "a"), onRecord(web, webAddress, "a"))...)
+		a := w.start("a")
+		a.begins(webAddress)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		a.Yield(ctx)
+		if ctx.Err() == nil {
+			t.Error("it ends though the address is announced")
 		}
 	})
 }

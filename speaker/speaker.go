@@ -69,6 +69,10 @@ type Speaker struct {
 	begun time.Time
 	// settled is set once rollouts need not wait any longer.
 	settled atomic.Bool
+	// leaving is set when the speaker is about to stop on a node that is on its way
+	// out, and silent gets a value when layer 2 announces nothing any more.
+	leaving atomic.Bool
+	silent  chan struct{}
 
 	view      *announce.View
 	closed    bool // as compiled into the view
@@ -123,6 +127,7 @@ func New(o Options) *Speaker {
 		held:        map[netip.Addr]bool{},
 		heard:       map[netip.Addr][]string{},
 		known:       make(chan struct{}),
+		silent:      make(chan struct{}, 1),
 	}
 	s.slices = newShelf(keepSlice, sameEndpoints, trimSlice, s.wakeService)
 	s.secrets = newSecrets(followSecret(o.Live, o.Namespace), func() { s.waker.wake(task{subject: thePeers}) })
@@ -145,6 +150,12 @@ func (s *Speaker) Held(address netip.Addr, held bool, interfaces []string) {
 		delete(s.heard, address)
 	}
 	s.turned = append(s.turned, address)
+	if len(s.heard) == 0 {
+		select {
+		case s.silent <- struct{}{}:
+		default:
+		}
+	}
 	s.mu.Unlock()
 	s.waker.wake(task{subject: turnedAddresses})
 }

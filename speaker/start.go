@@ -113,12 +113,13 @@ func (s *Speaker) configure(ctx context.Context) error {
 type grounds struct {
 	view     *announce.View
 	speakers []peer
+	leaving  bool
 }
 
-func (s *Speaker) grounds() grounds { return grounds{s.view, s.speakers} }
+func (s *Speaker) grounds() grounds { return grounds{s.view, s.speakers, s.leaving.Load()} }
 
 func (g grounds) same(other grounds) bool {
-	return g.view.Same(other.view) && slices.Equal(g.speakers, other.speakers)
+	return g.leaving == other.leaving && g.view.Same(other.view) && slices.Equal(g.speakers, other.speakers)
 }
 
 // joined is first with those of more that it lacks: who has waited longest is
@@ -142,8 +143,7 @@ func joined(first, more []types.NamespacedName) []types.NamespacedName {
 
 // compile reads the configuration, and reports what came of it.
 func (s *Speaker) compile(ctx context.Context) error {
-	answer := s.kubeProxyAnswer()
-	report := announce.SpeakerReport{Closed: answer == trafficpolicy.Unhealthy, Interfaces: s.usable()}
+	report := announce.SpeakerReport{Closed: s.unfit(), Interfaces: s.usable()}
 	c, err := readConfiguration(ctx, s.Cache, s.Namespace, s.Node, report)
 	if err != nil {
 		return err
@@ -170,17 +170,21 @@ func (s *Speaker) compile(ctx context.Context) error {
 // reviewReport has this node's report written if the API server has another
 // one, and the configuration read anew where kube-proxy's answer changes it.
 func (s *Speaker) reviewReport(ctx context.Context) error {
-	answer := s.kubeProxyAnswer()
-	if s.closed != (answer == trafficpolicy.Unhealthy) {
+	if s.closed != s.unfit() {
 		return s.configure(ctx)
 	}
-	s.report.answered(answer)
+	s.report.answered(s.kubeProxyAnswer())
 	differs, err := s.reportDiffers(ctx)
 	if err != nil || !differs {
 		return err
 	}
 	s.outbox.post(letter{subject: ownState, name: stateName(s.Node)}, 0)
 	return nil
+}
+
+// unfit says whether no Service with policy Cluster is to be announced from here.
+func (s *Speaker) unfit() bool {
+	return s.leaving.Load() || s.kubeProxyAnswer() == trafficpolicy.Unhealthy
 }
 
 // usable are the interfaces that can announce. Commas part them in the report.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -96,7 +97,29 @@ func run(ctx context.Context, o *options) error {
 			return err
 		}
 	}
-	return mgr.Start(logr.NewContext(ctx, log))
+	running, stop := yielding(ctx, log, s)
+	defer stop()
+	return mgr.Start(logr.NewContext(running, log))
+}
+
+// yieldTime bounds how long other nodes are waited for that are to take over what
+// this one announces at layer 2.
+const yieldTime = 2 * time.Second
+
+// yielding returns a context that ends when ctx has, and what this node announces
+// at layer 2 is taken over where it is on its way out.
+func yielding(ctx context.Context, log logr.Logger, s *speaker.Speaker) (running context.Context, stop func()) {
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	forget := context.AfterFunc(ctx, func() {
+		defer end()
+		if why := s.Leaving(running); why != "" {
+			log.Info("Having other nodes take over at layer 2 before the end", "because", why)
+			limited, cancel := context.WithTimeout(running, yieldTime)
+			defer cancel()
+			s.Yield(limited)
+		}
+	})
+	return running, func() { forget(); end() }
 }
 
 func newManager(config *rest.Config, log logr.Logger, o *options) (manager.Manager, error) {
