@@ -49,6 +49,10 @@ type address struct {
 	told     time.Time
 	// nextDefence is when another node is answered that claims the address.
 	nextDefence time.Time
+	// stranger is when one that is no node claimed it last, and patience the
+	// pause before it is answered next.
+	stranger time.Time
+	patience time.Duration
 
 	standing standing
 	watching []string

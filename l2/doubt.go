@@ -17,7 +17,9 @@ func (m *protocol) heard(now time.Time, addr netip.Addr, from string) {
 		return
 	}
 	switch {
-	case a.holding && (from == "" || !m.givesWay(now, a, from)):
+	case a.holding && from == "":
+		m.resist(now, a)
+	case a.holding && !m.givesWay(now, a, from):
 		m.defend(now, a)
 	case from != "" && (a.holding || slices.Contains(a.claim.Order, from)):
 		m.drop(a)

@@ -33,7 +33,7 @@ func (t *thread) receive(now time.Time, p *station, f *frame) {
 		t.testify(now, p, f, peer)
 	case peer != "":
 		t.learn(now, p, f, peer)
-	case e != nil && (f.gratuitous || e.held && f.owner != p.mac):
+	case e != nil && (f.gratuitous || e.held):
 		t.counts.heard.Add(1)
 		t.protocol.heard(now, f.target, t.macs[f.owner])
 	}

@@ -49,8 +49,9 @@ type timing struct {
 	// rejoin is how long a node that had lost all who watch it gives way, once
 	// they are back.
 	rejoin time.Duration
-	// calm is the least pause between frames in defence of an address.
-	calm time.Duration
+	// calm is the least pause between frames in defence of an address, and
+	// stubborn the longest against a stranger that does not give way.
+	calm, stubborn time.Duration
 	// repeats are the times of the gratuitous frames after a change of owner,
 	// from then on: frames get lost.
 	repeats []time.Duration
@@ -66,7 +67,7 @@ var defaults = timing{
 	away:     30 * time.Second, reply: 200 * time.Millisecond,
 	yield: 2 * time.Second, insist: 200 * time.Millisecond,
 	rejoin: 5 * time.Second,
-	calm:   50 * time.Millisecond,
+	calm:   50 * time.Millisecond, stubborn: 10 * time.Second,
 	repeats: []time.Duration{0, 50 * time.Millisecond, 250 * time.Millisecond, 1200 * time.Millisecond,
 		2500 * time.Millisecond, 5 * time.Second},
 }

@@ -329,3 +329,44 @@ func (w *world) check(seed uint64, addresses []netip.Addr) {
 		}
 	}
 }
+
+// A device with the same address, or another installation with the same pool,
+// defends it as well: that must not become a storm, nor go unanswered.
+func TestAStrangerThatDoesNotGiveWay(t *testing.T) {
+	w := running(t)
+	w.sleep(time.Minute)
+	claim := func() { w.nodes["a"].hear(vip, "") }
+	claim()
+	before := w.tells
+	w.sleep(2 * step)
+	if w.tells != before+1 {
+		t.Fatalf("the first claim was answered %d times", w.tells-before)
+	}
+	w.sleep(10*time.Minute, func() {
+		if before < w.tells {
+			before = w.tells
+			claim()
+		}
+	})
+	if fought := w.nodes["a"].m.addresses[vip].patience; fought != defaults.stubborn {
+		t.Errorf("after ten minutes the pause is %v", fought)
+	}
+	w.expect(vip, "a")
+	w.sleep(time.Minute)
+	before = w.tells
+	claim()
+	w.sleep(2 * step)
+	if w.tells != before+1 {
+		t.Errorf("a claim after a calm minute was answered %d times", w.tells-before)
+	}
+	for range 20 {
+		claim()
+		w.sleep(2 * defaults.calm)
+	}
+	before = w.tells
+	w.nodes["a"].m.called(w.now, vip, "b")
+	w.sleep(defaults.calm)
+	if w.tells != before+1 {
+		t.Errorf("a node waits behind a stranger: it was answered %d times", w.tells-before)
+	}
+}

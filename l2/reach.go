@@ -167,6 +167,10 @@ func (t *thread) portOf(n *neighbour) *station {
 // setLinks takes over the interfaces that there are.
 func (t *thread) setLinks(now time.Time, links []link) {
 	t.links = links
+	clear(t.own)
+	for _, l := range links {
+		t.own[l.mac] = true
+	}
 	fresh := t.syncPorts(links)
 	for _, n := range t.peers {
 		t.locate(n)

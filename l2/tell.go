@@ -23,12 +23,30 @@ func (m *protocol) tell(now time.Time, a *address) {
 
 // defend tells once more that the address is here, soon if it was told just
 // now.
-func (m *protocol) defend(now time.Time, a *address) {
+func (m *protocol) defend(now time.Time, a *address) { m.defendAfter(now, a, m.timing.calm) }
+
+// resist is defend against a stranger. One that does the same, as another
+// installation with the same pool would, is answered after pauses that grow:
+// RFC 5227, section 2.4, has no host fight on for ever.
+func (m *protocol) resist(now time.Time, a *address) {
+	if now.Sub(a.stranger) > 2*m.timing.stubborn {
+		a.patience = m.timing.calm
+	}
+	a.stranger = now
 	if a.nextDefence.IsZero() {
-		a.nextDefence = a.told.Add(m.timing.calm)
-		if !a.nextDefence.After(now) {
-			a.nextDefence = now
-		}
+		m.defendAfter(now, a, a.patience)
+		a.patience = min(2*a.patience, m.timing.stubborn)
+	}
+}
+
+// defendAfter has the address told of when a pause since the last time is over.
+func (m *protocol) defendAfter(now time.Time, a *address, pause time.Duration) {
+	at := a.told.Add(pause)
+	if at.Before(now) {
+		at = now
+	}
+	if a.nextDefence.IsZero() || at.Before(a.nextDefence) {
+		a.nextDefence = at
 		m.timers.update(a)
 	}
 }

@@ -33,6 +33,7 @@ type thread struct {
 	peers map[string]*neighbour
 	names map[netip.Addr]string // nodes by their addresses
 	macs  map[mac]string        // nodes by their hardware, as far as was seen
+	own   map[mac]bool          // hardware of this node
 
 	stale     bool // the filters
 	witnesses []witness
@@ -62,7 +63,7 @@ func newThread(a *Announcer, p *protocol) *thread {
 	return &thread{
 		opts: a.opts, log: a.opts.Log, mail: &a.mail, counts: &a.counts, sessions: a.sessions, protocol: p,
 		table: map[netip.Addr]*entry{}, ports: map[int]*station{},
-		peers: map[string]*neighbour{}, names: map[netip.Addr]string{}, macs: map[mac]string{},
+		peers: map[string]*neighbour{}, names: map[netip.Addr]string{}, macs: map[mac]string{}, own: map[mac]bool{},
 		in: make([]byte, longestFrame), out: make([]byte, 0, longestFrame),
 	}
 }
@@ -101,13 +102,17 @@ func (t *thread) readPorts(now time.Time) {
 					break
 				}
 				f, wrong := s.parse(t.in[:n])
-				if t.counts.received(wrong); wrong == noFault && f.source != p.mac {
+				if t.counts.received(wrong); wrong == noFault && !t.ours(&f) {
 					t.receive(now, p, &f)
 				}
 			}
 		}
 	}
 }
+
+// ours says whether a frame is of this node, or tells of it: two of its interfaces
+// may be on one segment, and hear each other.
+func (t *thread) ours(f *frame) bool { return t.own[f.source] || t.own[f.owner] }
 
 func (t *thread) closePorts() {
 	for _, p := range t.ports {
