@@ -107,7 +107,7 @@ func (a *Announcer) SetPeers(nodes map[string][]netip.Addr) {
 		copied[name] = slices.Clone(addresses)
 	}
 	a.known.Store(&known)
-	a.mail.post(func(now time.Time) { a.thread.setPeers(copied, known) })
+	a.mail.post(func(now time.Time) { a.thread.setPeers(now, copied, known) })
 }
 
 // Synced says that everything on record has been claimed. Before that nothing

@@ -106,6 +106,9 @@ func (t *thread) relay(now time.Time, p *station, n *neighbour) {
 func (t *thread) speak(now time.Time, e effect) {
 	switch e.kind {
 	case tell:
+		if a := t.table[e.address]; a == nil || !a.held {
+			return // any more
+		}
 		t.onPorts(e.address, func(p *station) {
 			t.counts.gratuitous.Add(1)
 			t.send(p, appendGratuitous(t.out[:0], request, p.mac, p.mac, e.address))

@@ -116,6 +116,26 @@ func (m *protocol) session(now time.Time, name string, up bool) {
 	p.suspect(now, m)
 }
 
+// renewed says that the session to a peer is another one from now on. Of that
+// nothing has been heard: if it does not come up, nothing tells that it is down.
+func (m *protocol) renewed(now time.Time, name string) {
+	p := m.peers[name]
+	if p == nil || p.watched == 0 {
+		return
+	}
+	p.lastAt = time.Time{}
+	if p.up {
+		p.up = false
+		p.miss(now, m.timing)
+		m.setState(now, p, unknown)
+	}
+	if p.watched > 0 {
+		p.endRound()
+		p.nextRound = now.Add(m.timing.greeting)
+		m.timers.update(p)
+	}
+}
+
 // late says that the session to a peer is about to go down.
 func (m *protocol) late(now time.Time, name string) {
 	if p := m.peers[name]; p != nil && p.up && !p.asking() {
@@ -146,6 +166,17 @@ func (m *protocol) watched(now time.Time, by string, up bool) {
 		// Is it down, or is there a break between it and here?
 		p.beginRound(now, m)
 		m.timers.update(p)
+	}
+}
+
+// left says that a node that watched this one is none any more, or has another
+// address. That is no sign of being cut off.
+func (m *protocol) left(now time.Time, by string) {
+	if p := m.peers[by]; p != nil && p.joined {
+		p.joined = false
+		m.watchers--
+		p.miss(now, m.timing)
+		m.forget(p)
 	}
 }
 

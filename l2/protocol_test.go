@@ -370,3 +370,22 @@ func TestAStrangerThatDoesNotGiveWay(t *testing.T) {
 		t.Errorf("a node waits behind a stranger: it was answered %d times", w.tells-before)
 	}
 }
+
+// A session that is replaced, since the other node's address changed, may never
+// come up: then nothing tells that the node is down.
+func TestAPowerCutBeforeARenewedSessionIsUp(t *testing.T) {
+	w := newWorld(t, 1, "a", "b")
+	w.order(vip, "a", "b")
+	for _, n := range w.all() {
+		n.start()
+	}
+	w.sleep(2 * time.Second)
+	b := w.nodes["b"]
+	b.sessions["a"] = &session{}
+	w.deaf[pair("a", "b")] = true
+	b.m.renewed(w.now, "a")
+	w.sleep(100 * time.Millisecond)
+	w.expect(vip, "a")
+	w.nodes["a"].off()
+	w.until("b takes over", defaults.greeting+defaults.verdict, w.heldBy(vip, "b"))
+}

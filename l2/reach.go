@@ -32,11 +32,13 @@ type neighbour struct {
 }
 
 // setPeers takes over who the other nodes are.
-func (t *thread) setPeers(nodes map[string][]netip.Addr, known map[netip.Addr]string) {
+func (t *thread) setPeers(now time.Time, nodes map[string][]netip.Addr, known map[netip.Addr]string) {
 	t.names, t.stale = known, true
+	t.dismiss(now)
 	for name := range t.peers {
 		if _, there := nodes[name]; !there {
 			t.endSession(t.peers[name])
+			t.protocol.renewed(now, name)
 			delete(t.macs, t.peers[name].mac)
 			delete(t.peers, name)
 		}
@@ -51,13 +53,35 @@ func (t *thread) setPeers(nodes map[string][]netip.Addr, known map[netip.Addr]st
 			t.peers[name] = n
 		}
 		n.addresses = addresses
-		t.locate(n)
+		t.locate(now, n)
 	}
+}
+
+// dismiss notes which sessions from nodes are nobody's any more: the end of
+// those is not told.
+func (t *thread) dismiss(now time.Time) {
+	for address, name := range t.watchers {
+		if t.names[address] != name {
+			delete(t.watchers, address)
+			if !t.watchedBy(name) {
+				t.protocol.left(now, name)
+			}
+		}
+	}
+}
+
+func (t *thread) watchedBy(name string) bool {
+	for _, by := range t.watchers {
+		if by == name {
+			return true
+		}
+	}
+	return false
 }
 
 // locate finds the segment on which a node is, and keeps the session with it
 // there.
-func (t *thread) locate(n *neighbour) {
+func (t *thread) locate(now time.Time, n *neighbour) {
 	address, port := t.find(n.addresses)
 	if address == n.address && port == n.port {
 		return
@@ -66,6 +90,7 @@ func (t *thread) locate(n *neighbour) {
 	delete(t.macs, n.mac)
 	n.address, n.port, n.mac, n.greeted = address, port, mac{}, false
 	t.beginSession(n)
+	t.protocol.renewed(now, n.name)
 	t.accompany(n)
 }
 
@@ -173,7 +198,7 @@ func (t *thread) setLinks(now time.Time, links []link) {
 	}
 	fresh := t.syncPorts(links)
 	for _, n := range t.peers {
-		t.locate(n)
+		t.locate(now, n)
 		t.accompany(n)
 	}
 	for address, e := range t.table {

@@ -58,7 +58,7 @@ func interfaces(own netip.Prefix) func(*thread, *segment) {
 
 func nodes(other netip.Addr) func(*thread, *segment) {
 	return func(a *thread, _ *segment) {
-		a.setPeers(map[string][]netip.Addr{"b": {other}}, map[netip.Addr]string{other: "b"})
+		a.setPeers(time.Now(), map[string][]netip.Addr{"b": {other}}, map[netip.Addr]string{other: "b"})
 	}
 }
 
@@ -66,4 +66,27 @@ func claims(a *thread, _ *segment) {
 	for _, vip := range []string{"192.0.2.100", "192.0.2.101"} {
 		a.claim(time.Now(), netip.MustParseAddr(vip), Claim{Order: []string{"c", "a", "b"}, Recorded: "c"})
 	}
+}
+
+// Nothing tells that a session is down which never came up in place of another.
+func TestASessionThatIsReplacedIsNotUp(t *testing.T) {
+	s := newSegment(t)
+	a := newTestThread(t, Options{})
+	s.near.do(func() {
+		now := time.Now()
+		interfaces(netip.MustParsePrefix("192.0.2.1/24"))(a, s)
+		nodes(netip.MustParseAddr("192.0.2.2"))(a, s)
+		a.protocol.start(now)
+		a.claim(now, vip4, Claim{Order: []string{"b", "a"}, Recorded: "b"})
+		a.perform(now)
+		a.protocol.session(now, "b", true)
+		nodes(netip.MustParseAddr("192.0.2.2"))(a, s)
+		if state := a.protocol.stateOf("b"); state != alive {
+			t.Errorf("nothing has changed, and the node is %v", state)
+		}
+		nodes(netip.MustParseAddr("192.0.2.3"))(a, s)
+		if p := a.protocol.peers["b"]; p.state != unknown || p.up || p.nextRound.IsZero() {
+			t.Errorf("of another address the node is %v, up %v, to be asked %v", p.state, p.up, p.nextRound)
+		}
+	})
 }

@@ -33,9 +33,12 @@ type thread struct {
 	peers map[string]*neighbour
 	names map[netip.Addr]string // nodes by their addresses
 	macs  map[mac]string        // nodes by their hardware, as far as was seen
-	own   map[mac]bool          // hardware of this node
+	// watchers are the nodes that watch this one, by the address they do it from.
+	watchers map[netip.Addr]string
+	own      map[mac]bool // hardware of this node
 
 	stale     bool // the filters
+	unsaid    []effect
 	witnesses []witness
 	waker     *epoll.Set
 	in, out   []byte
@@ -63,7 +66,7 @@ func newThread(a *Announcer, p *protocol) *thread {
 	return &thread{
 		opts: a.opts, log: a.opts.Log, mail: &a.mail, counts: &a.counts, sessions: a.sessions, protocol: p,
 		table: map[netip.Addr]*entry{}, ports: map[int]*station{},
-		peers: map[string]*neighbour{}, names: map[netip.Addr]string{}, macs: map[mac]string{}, own: map[mac]bool{},
+		peers: map[string]*neighbour{}, names: map[netip.Addr]string{}, macs: map[mac]string{}, own: map[mac]bool{}, watchers: map[netip.Addr]string{},
 		in: make([]byte, longestFrame), out: make([]byte, 0, longestFrame),
 	}
 }
@@ -145,8 +148,9 @@ func (t *thread) unclaim(address netip.Addr) {
 		return
 	}
 	t.protocol.unclaim(address)
-	// What that wants done is about an entry that is there.
-	t.perform(time.Now())
+	// What that wants done is about an entry that is there. The filters wait:
+	// thousands may go at once.
+	t.changeAll()
 	delete(t.table, address)
 	t.leave(address)
 	t.stale = true
@@ -157,10 +161,7 @@ func (t *thread) session(now time.Time, name string, e bfd.Event) {
 	up := e.State == bfd.Up
 	switch {
 	case e.Passive:
-		t.protocol.watched(now, name, up)
-		if up {
-			t.greet(name)
-		}
+		t.watched(now, name, e.Peer.WithZone(""), up)
 	case e.Late:
 		t.protocol.late(now, name)
 	default:
@@ -168,19 +169,44 @@ func (t *thread) session(now time.Time, name string, e bfd.Event) {
 	}
 }
 
+// watched notes that a node began, or ceased, to watch this one from an address.
+func (t *thread) watched(now time.Time, name string, from netip.Addr, up bool) {
+	if t.names[from] != name {
+		return // any more
+	}
+	if up {
+		t.watchers[from] = name
+		t.greet(name)
+	} else {
+		delete(t.watchers, from)
+	}
+	t.protocol.watched(now, name, t.watchedBy(name))
+}
+
 // perform does what the protocol wants. What is answered for comes before what
 // is told of it.
 func (t *thread) perform(now time.Time) {
-	for effects := t.protocol.take(); len(effects) > 0; effects = t.protocol.take() {
-		for _, e := range effects {
-			t.change(e)
-		}
+	for t.changeAll(); len(t.unsaid) > 0; t.changeAll() {
 		t.refilter()
+		effects := t.unsaid
+		t.unsaid = nil
 		for _, e := range effects {
 			t.speak(now, e)
 		}
 	}
 	t.refilter()
+}
+
+// changeAll does what the protocol wants, but for what sends frames.
+func (t *thread) changeAll() {
+	for _, e := range t.protocol.take() {
+		switch e.kind {
+		case tell, call, inquire, ask:
+			t.unsaid = append(t.unsaid, e)
+		default:
+			t.change(e)
+		}
+	}
 }
 
 // change does the part of an effect that sends no frame.
