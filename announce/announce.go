@@ -49,8 +49,10 @@ type Node struct {
 type SpeakerReport struct {
 	// Closed is set while kube-proxy there answers that it can't serve.
 	Closed bool
-	// Interfaces are the names of those that can announce, sorted.
+	// Interfaces are the names of those that can announce, sorted, and Hardware
+	// is their hardware addresses by name: whose frames are whose.
 	Interfaces []string
+	Hardware   map[string]string
 }
 
 // Problem is why a configuration object, or a part of it, is not followed.

@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,13 +14,14 @@ import (
 const (
 	AnnotationClosed     = "berth-lb.dev/closed"
 	AnnotationInterfaces = "berth-lb.dev/interfaces"
+	AnnotationHardware   = "berth-lb.dev/hardware"
 
 	LabelComponent   = "metallb.io/component-type"
 	ComponentSpeaker = "speaker"
 )
 
 // ReportAnnotations are the names of all that a report is read from.
-var ReportAnnotations = []string{AnnotationNode, AnnotationClosed, AnnotationInterfaces}
+var ReportAnnotations = []string{AnnotationNode, AnnotationClosed, AnnotationInterfaces, AnnotationHardware}
 
 // ReportName is the name of the ConfigurationState of the speaker on a node.
 func ReportName(node string) string { return "speaker-" + node }
@@ -33,6 +35,9 @@ func (r SpeakerReport) Annotations(node string) map[string]string {
 	}
 	if len(r.Interfaces) > 0 {
 		all[AnnotationInterfaces] = strings.Join(r.Interfaces, ",")
+	}
+	if len(r.Hardware) > 0 {
+		all[AnnotationHardware] = joinHardware(r.Hardware)
 	}
 	return all
 }
@@ -49,5 +54,28 @@ func ReportOf(state *metallb.ConfigurationState) (node string, r *SpeakerReport,
 		r.Interfaces = strings.Split(list, ",")
 		slices.Sort(r.Interfaces)
 	}
+	r.Hardware = splitHardware(state.Annotations[AnnotationHardware])
 	return node, r, true
+}
+
+func joinHardware(hardware map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(hardware)) {
+		all = append(all, name+"="+hardware[name])
+	}
+	return strings.Join(all, ",")
+}
+
+func splitHardware(list string) map[string]string {
+	var all map[string]string
+	for _, entry := range strings.Split(list, ",") {
+		// There may be one in the name as well.
+		if i := strings.LastIndex(entry, "="); i > 0 {
+			if all == nil {
+				all = map[string]string{}
+			}
+			all[entry[:i]] = entry[i+1:]
+		}
+	}
+	return all
 }

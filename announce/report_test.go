@@ -14,7 +14,8 @@ func TestReportOf(t *testing.T) {
 		return &metallb.ConfigurationState{ObjectMeta: metav1.ObjectMeta{
 			Name: name, Labels: map[string]string{LabelComponent: component}, Annotations: annotations}}
 	}
-	full := SpeakerReport{Closed: true, Interfaces: []string{"eth0", "eth1"}}
+	full := SpeakerReport{Closed: true, Interfaces: []string{"eth0", "eth1"}, Hardware: map[string]string{"eth0": "02:00:00:00:00:01", "e=1": "02:00:00:00:00:02"}}
+	plain := SpeakerReport{Closed: true, Interfaces: []string{"eth0", "eth1"}}
 	for _, tc := range []struct {
 		why   string
 		state *metallb.ConfigurationState
@@ -22,7 +23,7 @@ func TestReportOf(t *testing.T) {
 	}{
 		{"all of it", state("speaker-a", ComponentSpeaker, full.Annotations("a")), &full},
 		{"a node that can do nothing at layer 2 may still announce by BGP", state("speaker-a", ComponentSpeaker, SpeakerReport{}.Annotations("a")), &SpeakerReport{}},
-		{"somebody ordered the interfaces otherwise", state("speaker-a", ComponentSpeaker, map[string]string{AnnotationNode: "a", AnnotationInterfaces: "eth1,eth0", AnnotationClosed: "true"}), &full},
+		{"somebody ordered the interfaces otherwise", state("speaker-a", ComponentSpeaker, map[string]string{AnnotationNode: "a", AnnotationInterfaces: "eth1,eth0", AnnotationClosed: "true"}), &plain},
 		{"a speaker of MetalLB's", state("speaker-a", ComponentSpeaker, nil), nil},
 		{"a copy under another name", state("speaker-b", ComponentSpeaker, full.Annotations("a")), nil},
 		{"the controller's", state("speaker-a", "controller", full.Annotations("a")), nil},

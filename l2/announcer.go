@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -44,11 +45,11 @@ type Options struct {
 	StandInLimit time.Duration
 
 	// OnHeld is told when this node begins, or ceases, to announce an address,
-	// and on which interfaces. OnInterfaces is told the names of those that can
-	// be used whenever they change. Both are called from the announcing thread
-	// and must not block.
+	// and on which interfaces. OnInterfaces is told those that can be used, with
+	// their hardware addresses, whenever they change; the map is its own. Both
+	// are called from the announcing thread and must not block.
 	OnHeld       func(address netip.Addr, held bool, interfaces []string)
-	OnInterfaces func(names []string)
+	OnInterfaces func(hardware map[string]string)
 }
 
 // Announcer answers ARP and NDP for addresses. Its methods may be called from
@@ -92,22 +93,36 @@ func (a *Announcer) Unclaim(address netip.Addr) {
 	a.mail.post(func(time.Time) { a.thread.unclaim(address) })
 }
 
-// SetPeers names all nodes and their addresses. Nobody else is listened to.
-func (a *Announcer) SetPeers(nodes map[string][]netip.Addr) {
-	known := map[netip.Addr]string{}
-	for name, addresses := range nodes {
-		for _, address := range addresses {
-			if name != a.opts.Node {
-				known[address] = name
-			}
+// SetPeers tells of all nodes, by name. Nobody else is listened to.
+func (a *Announcer) SetPeers(nodes map[string]Host) {
+	known, others := map[netip.Addr]string{}, map[string]host{}
+	for name, n := range nodes {
+		if name == a.opts.Node {
+			continue
+		}
+		others[name] = n.parse()
+		for _, address := range n.Addresses {
+			known[address] = name
 		}
 	}
-	copied := map[string][]netip.Addr{}
-	for name, addresses := range nodes {
-		copied[name] = slices.Clone(addresses)
-	}
 	a.known.Store(&known)
-	a.mail.post(func(now time.Time) { a.thread.setPeers(now, copied, known) })
+	a.mail.post(func(now time.Time) { a.thread.setPeers(now, others, known) })
+}
+
+// host is a Host whose hardware addresses are of Ethernet.
+type host struct {
+	addresses []netip.Addr
+	hardware  map[string]mac
+}
+
+func (h Host) parse() host {
+	parsed := host{slices.Clone(h.Addresses), map[string]mac{}}
+	for name, text := range h.Hardware {
+		if m, err := net.ParseMAC(text); err == nil && len(m) == len(mac{}) {
+			parsed.hardware[name] = mac(m)
+		}
+	}
+	return parsed
 }
 
 // Synced says that everything on record has been claimed. Before that nothing

@@ -25,6 +25,9 @@ const (
 
 // receive handles a frame of another host.
 func (t *thread) receive(now time.Time, p *station, f *frame) {
+	if n := t.peers[t.macs[f.source]]; n != nil {
+		n.spoke(f.source, p)
+	}
 	e, peer := t.table[f.target], t.names[f.target]
 	switch {
 	case f.kind == request && !f.gratuitous && e != nil:
@@ -35,7 +38,10 @@ func (t *thread) receive(now time.Time, p *station, f *frame) {
 		t.learn(now, p, f, peer)
 	case e != nil && (f.gratuitous || e.held):
 		t.counts.heard.Add(1)
-		t.protocol.heard(now, f.target, t.macs[f.owner])
+		// What strangers say where the address is not announced concerns nobody.
+		if from := t.macs[f.owner]; from != "" || e.allows(p) {
+			t.protocol.heard(now, f.target, from)
+		}
 	}
 }
 
@@ -46,11 +52,14 @@ func (t *thread) asked(now time.Time, p *station, f *frame, e *entry) {
 		t.protocol.called(now, f.target, from)
 	}
 	switch {
-	case e.held && e.allows(p):
+	case !e.allows(p):
+	case e.held:
 		t.answer(p, f, p.mac)
-	case e.standing.port == p.index && !probe:
+	case !probe:
 		// A probe is answered only by who announces: nodes call each other so.
-		t.answer(p, f, e.standing.mac)
+		if n := t.peers[e.standing]; n != nil && n.macOn(p).host() {
+			t.answer(p, f, n.macOn(p))
+		}
 	}
 }
 
@@ -76,11 +85,13 @@ func (t *thread) testify(now time.Time, p *station, f *frame, peer string) {
 func (t *thread) learn(now time.Time, p *station, f *frame, peer string) {
 	direct := f.source == f.owner
 	if n := t.peers[peer]; n != nil && direct && n.port == p.index && n.address == f.target {
-		if n.mac != f.owner {
-			delete(t.macs, n.mac)
+		if old := n.mac; old != f.owner {
 			n.mac = f.owner
+			t.macs[f.owner] = peer
+			if old.host() {
+				t.attribute()
+			}
 		}
-		t.macs[f.owner] = peer
 		t.relay(now, p, n)
 	}
 	t.protocol.answered(now, peer, f.owner, p.index, direct)

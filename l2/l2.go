@@ -22,6 +22,14 @@ type Claim struct {
 	Interfaces []string
 }
 
+// Host is a node, and how it is reached.
+type Host struct {
+	Addresses []netip.Addr
+	// Hardware is the hardware addresses of the interfaces on which it announces,
+	// by their names. Frames are attributed to nodes by them, on whatever segment.
+	Hardware map[string]string
+}
+
 func (c Claim) equal(other Claim) bool {
 	return c.Recorded == other.Recorded && slices.Equal(c.Order, other.Order) && slices.Equal(c.Interfaces, other.Interfaces) &&
 		(c.Interfaces == nil) == (other.Interfaces == nil)
@@ -88,8 +96,8 @@ const (
 	// hold and drop: the node begins to announce the address, or ceases to.
 	hold effectKind = iota + 1
 	drop
-	// standIn and standBack: it answers for the address with mac on port, in
-	// another node's name, or ceases to.
+	// standIn and standBack: it answers for the address in another node's name,
+	// on port with mac, or ceases to.
 	standIn
 	standBack
 	// tell sends a gratuitous frame.

@@ -22,6 +22,11 @@ type neighbour struct {
 	port    int
 	mac     mac // zero until it was seen
 
+	// hardware is that of its interfaces by their names, as it reports, and seen
+	// what frames of it came from, by the interface of this node.
+	hardware map[string]mac
+	seen     map[int]mac
+
 	// companion may announce, or stand by for, an address that this node has to
 	// do with: its frames have to be told from those of strangers, also while
 	// there is no session with it. greeted is set once it was asked for its MAC.
@@ -32,29 +37,74 @@ type neighbour struct {
 }
 
 // setPeers takes over who the other nodes are.
-func (t *thread) setPeers(now time.Time, nodes map[string][]netip.Addr, known map[netip.Addr]string) {
+func (t *thread) setPeers(now time.Time, nodes map[string]host, known map[netip.Addr]string) {
 	t.names, t.stale = known, true
 	t.dismiss(now)
 	for name := range t.peers {
 		if _, there := nodes[name]; !there {
 			t.endSession(t.peers[name])
 			t.protocol.renewed(now, name)
-			delete(t.macs, t.peers[name].mac)
 			delete(t.peers, name)
 		}
 	}
-	for name, addresses := range nodes {
-		if name == t.opts.Node {
-			continue
-		}
+	for name, h := range nodes {
 		n := t.peers[name]
 		if n == nil {
 			n = &neighbour{name: name, watched: t.protocol.watches(name)}
 			t.peers[name] = n
 		}
-		n.addresses = addresses
+		n.addresses = h.addresses
+		if !maps.Equal(n.hardware, h.hardware) {
+			n.hardware, n.seen = h.hardware, nil
+		}
 		t.locate(now, n)
 	}
+	t.attribute()
+}
+
+// attribute takes over whose hardware is whose.
+func (t *thread) attribute() {
+	clear(t.macs)
+	for name, n := range t.peers {
+		for _, m := range n.hardware {
+			t.macs[m] = name
+		}
+		if n.mac.host() {
+			t.macs[n.mac] = name
+		}
+	}
+}
+
+// spoke notes from where on an interface a node sends.
+func (n *neighbour) spoke(from mac, p *station) {
+	if n.seen[p.index] != from {
+		if n.seen == nil {
+			n.seen = map[int]mac{}
+		}
+		n.seen[p.index] = from
+	}
+}
+
+// macOn returns where a node is on the segment of an interface, zero if that is
+// unknown. An interface on which it was not heard yet is taken for that of the
+// same name, unless that one is known to be elsewhere.
+func (n *neighbour) macOn(p *station) mac {
+	if p.index == n.port {
+		return n.mac
+	}
+	if m := n.seen[p.index]; m.host() {
+		return m
+	}
+	named := n.hardware[p.name]
+	for name, m := range n.hardware {
+		if m == n.mac && name != p.name {
+			return named // of several on top of one, or another one
+		}
+	}
+	if named == n.mac {
+		return mac{}
+	}
+	return named
 }
 
 // dismiss notes which sessions from nodes are nobody's any more: the end of
@@ -87,7 +137,6 @@ func (t *thread) locate(now time.Time, n *neighbour) {
 		return
 	}
 	t.endSession(n)
-	delete(t.macs, n.mac)
 	n.address, n.port, n.mac, n.greeted = address, port, mac{}, false
 	t.beginSession(n)
 	t.protocol.renewed(now, n.name)
@@ -201,20 +250,20 @@ func (t *thread) setLinks(now time.Time, links []link) {
 		t.locate(now, n)
 		t.accompany(n)
 	}
+	t.attribute()
 	for address, e := range t.table {
 		t.protocol.able(now, address, t.able(e))
 		if e.held && slices.ContainsFunc(fresh, e.allows) {
 			t.protocol.retell(now, address)
 		}
 	}
-	var names []string
+	hardware := map[string]string{}
 	for _, p := range t.ports {
 		if p.up {
-			names = append(names, p.name)
+			hardware[p.name] = p.mac.String()
 		}
 	}
-	slices.Sort(names)
-	t.opts.OnInterfaces(names)
+	t.opts.OnInterfaces(hardware)
 }
 
 // syncPorts opens and closes what has to be, and returns the ports on which
@@ -314,7 +363,7 @@ func (t *thread) interest() interest {
 	answered := make([]netip.Addr, 0, len(t.table))
 	told := slices.AppendSeq(make([]netip.Addr, 0, len(t.names)+len(t.table)), maps.Keys(t.names))
 	for address, e := range t.table {
-		if e.held || e.standing.port != 0 {
+		if e.held || e.standing != "" {
 			answered = append(answered, address)
 		} else {
 			told = append(told, address)

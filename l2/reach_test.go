@@ -28,7 +28,7 @@ func TestStandbysKnowEachOther(t *testing.T) {
 			far := s.far.port(s.farLink, interest{announced: rangesOf([]netip.Addr{other})})
 			a := newThread(New(Options{
 				Node: "a", Usable: func(string) bool { return true },
-				OnHeld: func(netip.Addr, bool, []string) {}, OnInterfaces: func([]string) {},
+				OnHeld: func(netip.Addr, bool, []string) {}, OnInterfaces: func(map[string]string) {},
 			}), newProtocol("a", defaults))
 			waker, err := epoll.New()
 			if err != nil {
@@ -58,7 +58,7 @@ func interfaces(own netip.Prefix) func(*thread, *segment) {
 
 func nodes(other netip.Addr) func(*thread, *segment) {
 	return func(a *thread, _ *segment) {
-		a.setPeers(time.Now(), map[string][]netip.Addr{"b": {other}}, map[netip.Addr]string{other: "b"})
+		a.setPeers(time.Now(), map[string]host{"b": {addresses: []netip.Addr{other}}}, map[netip.Addr]string{other: "b"})
 	}
 }
 

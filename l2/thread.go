@@ -48,7 +48,7 @@ type thread struct {
 type entry struct {
 	interfaces []string // that may be used; nil for all
 	held       bool
-	standing   standing
+	standing   string // the node in whose name it is answered for
 }
 
 // station is an interface in use.
@@ -215,10 +215,10 @@ func (t *thread) change(e effect) {
 	case hold, drop:
 		t.setHeld(e.address, e.kind == hold)
 	case standIn:
-		t.table[e.address].standing = standing{e.mac, e.port}
+		t.table[e.address].standing = e.peer
 		t.stale = true
 	case standBack:
-		t.table[e.address].standing = standing{}
+		t.table[e.address].standing = ""
 		t.stale = true
 	case watch:
 		t.watch(e.peer)

@@ -4,6 +4,7 @@ package l2
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -16,7 +17,7 @@ import (
 // newTestThread returns a thread of node a, whose ports go with the test.
 func newTestThread(t *testing.T, o Options) *thread {
 	t.Helper()
-	o.Node, o.Usable, o.OnInterfaces = "a", func(string) bool { return true }, func([]string) {}
+	o.Node, o.Usable, o.OnInterfaces = "a", func(string) bool { return true }, func(map[string]string) {}
 	if o.OnHeld == nil {
 		o.OnHeld = func(netip.Addr, bool, []string) {}
 	}
@@ -31,6 +32,17 @@ func newTestThread(t *testing.T, o Options) *thread {
 		waker.Close()
 	})
 	return a
+}
+
+// know tells a thread of nodes.
+func (a *thread) know(nodes map[string]host) {
+	known := map[netip.Addr]string{}
+	for name, h := range nodes {
+		for _, address := range h.addresses {
+			known[address] = name
+		}
+	}
+	a.setPeers(time.Now(), nodes, known)
 }
 
 // readFrames has a thread read until it has received n frames more.
@@ -112,31 +124,22 @@ func TestNodesThatGoWatchNobody(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		reason string
-		nodes  map[string][]netip.Addr
+		nodes  map[string]host
 		later  []bfd.Event // of b
 		want   int
 	}{
-		{"the node is deleted", map[string][]netip.Addr{"c": {c}}, nil, 1},
-		{"it has another address", map[string][]netip.Addr{"b": {d}, "c": {c}}, nil, 1},
-		{"it has another address and is back", map[string][]netip.Addr{"b": {d}, "c": {c}}, []bfd.Event{from(d, bfd.Up)}, 2},
-		{"it changed over before the address went", map[string][]netip.Addr{"b": {b, d}, "c": {c}}, []bfd.Event{from(d, bfd.Up), from(b, bfd.Down)}, 2},
+		{"the node is deleted", map[string]host{"c": {addresses: []netip.Addr{c}}}, nil, 1},
+		{"it has another address", map[string]host{"b": {addresses: []netip.Addr{d}}, "c": {addresses: []netip.Addr{c}}}, nil, 1},
+		{"it has another address and is back", map[string]host{"b": {addresses: []netip.Addr{d}}, "c": {addresses: []netip.Addr{c}}}, []bfd.Event{from(d, bfd.Up)}, 2},
+		{"it changed over before the address went", map[string]host{"b": {addresses: []netip.Addr{b, d}}, "c": {addresses: []netip.Addr{c}}}, []bfd.Event{from(d, bfd.Up), from(b, bfd.Down)}, 2},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
 			a := newTestThread(t, Options{})
 			now := time.Now()
-			tell := func(nodes map[string][]netip.Addr) {
-				known := map[netip.Addr]string{}
-				for name, addresses := range nodes {
-					for _, address := range addresses {
-						known[address] = name
-					}
-				}
-				a.setPeers(now, nodes, known)
-			}
-			tell(map[string][]netip.Addr{"b": {b}, "c": {c}})
+			a.know(map[string]host{"b": {addresses: []netip.Addr{b}}, "c": {addresses: []netip.Addr{c}}})
 			a.session(now, "b", from(b, bfd.Up))
 			a.session(now, "c", from(c, bfd.Up))
-			tell(tc.nodes)
+			a.know(tc.nodes)
 			for _, e := range tc.later {
 				a.session(now, "b", e)
 			}
@@ -147,5 +150,155 @@ func TestNodesThatGoWatchNobody(t *testing.T) {
 				t.Errorf("b is remembered: %v", known)
 			}
 		})
+	}
+}
+
+// twoSegments returns a, of three nodes, on two segments, as the links of a and
+// what is at the other ends. The nodes' own addresses are on the first, and vip4
+// is announced on the second alone, by c.
+func twoSegments(t *testing.T) (a *thread, first, second *port, own *netns) {
+	near, far := newNetns(t), newNetns(t)
+	a = newTestThread(t, Options{})
+	var links []link
+	var ends []*port
+	for i, name := range []string{"lan", "wan"} {
+		l, end := veth(t, near, name, far, name)
+		if name == "wan" {
+			far.must("naming its MAC", func() error { return netlink.LinkSetHardwareAddr(end, net.HardwareAddr(askerMAC[:])) })
+		}
+		links = append(links, link{index: l.Attrs().Index, name: name, mac: linkMAC(l), up: true})
+		ends = append(ends, far.port(end, interest{announced: rangesOf([]netip.Addr{vip4})}))
+		if i == 0 {
+			links[0].addresses = []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24")}
+		}
+	}
+	near.do(func() {
+		now := time.Now()
+		a.setLinks(now, links)
+		a.know(map[string]host{
+			"b": {[]netip.Addr{netip.MustParseAddr("198.51.100.2")}, map[string]mac{"lan": {2, 0, 0, 0, 2, 1}, "wan": {2, 0, 0, 0, 2, 2}}},
+			"c": {[]netip.Addr{netip.MustParseAddr("198.51.100.3")}, map[string]mac{"lan": {2, 0, 0, 0, 3, 1}, "wan": {2, 0, 0, 0, 3, 2}}},
+		})
+		a.protocol.start(now)
+		a.claim(now, vip4, Claim{Order: []string{"c", "b", "a"}, Recorded: "c", Interfaces: []string{"wan"}})
+		a.perform(now)
+	})
+	return a, ends[0], ends[1], near
+}
+
+// On a segment without addresses of nodes no MAC is asked for: who is no stranger
+// there, the API tells.
+func TestNodesAreKnownOnEverySegment(t *testing.T) {
+	for _, tc := range []struct {
+		reason, heard string
+		from          mac
+	}{
+		{"the first standby took over: the second one stands back", "b", mac{2, 0, 0, 0, 2, 2}},
+		{"a stranger says nothing about owners", "", askerMAC},
+	} {
+		t.Run(tc.reason, func(t *testing.T) {
+			a, _, second, own := twoSegments(t)
+			own.do(func() {
+				send(t, second, appendGratuitous(nil, reply, tc.from, tc.from, vip4))
+				a.readFrames(t, 1)
+				if heard := a.protocol.addresses[vip4].heard; heard != tc.heard {
+					t.Errorf("heard was %q, want %q", heard, tc.heard)
+				}
+			})
+		})
+	}
+}
+
+// A stranger's claim on a segment where the address is not announced is nobody's
+// business, and a node's is: it may be allowed what this one is not.
+func TestClaimsWhereTheAddressIsNotAnnounced(t *testing.T) {
+	a, first, _, own := twoSegments(t)
+	own.do(func() {
+		now := time.Now()
+		a.claim(now, vip4, Claim{Order: []string{"a", "b"}, Recorded: "a", Interfaces: []string{"wan"}})
+		a.perform(now)
+		before := a.counts.gratuitous.Load()
+		for _, claim := range []struct {
+			by   mac
+			told uint64
+		}{{askerMAC, 0}, {mac{2, 0, 0, 0, 2, 1}, 1}} {
+			send(t, first, appendGratuitous(nil, reply, claim.by, claim.by, vip4))
+			a.readFrames(t, 1)
+			a.protocol.tick(time.Now().Add(time.Second))
+			a.perform(now)
+			if told := a.counts.gratuitous.Load() - before; told != claim.told {
+				t.Errorf("%v was answered %d times", claim.by, told)
+			}
+		}
+	})
+}
+
+// Whoever stands in answers with the owner's MAC on that segment, and only where
+// the address may be announced.
+func TestStandingInOnAnotherSegment(t *testing.T) {
+	for _, tc := range []struct {
+		reason string
+		before func(a *thread, second *port)
+		want   mac
+	}{
+		{"the interface of that name", func(*thread, *port) {}, mac{2, 0, 0, 0, 3, 2}},
+		{"interfaces have other names there", func(a *thread, second *port) {
+			a.peers["c"].hardware = map[string]mac{"one": {2, 0, 0, 0, 3, 1}, "two": {2, 0, 0, 0, 3, 9}}
+			a.attribute()
+			send(t, second, appendGratuitous(nil, reply, mac{2, 0, 0, 0, 3, 9}, mac{2, 0, 0, 0, 3, 9}, vip4))
+			a.readFrames(t, 1)
+		}, mac{2, 0, 0, 0, 3, 9}},
+		{"of that name is the interface to the first segment", func(a *thread, _ *port) {
+			a.peers["c"].hardware = map[string]mac{"wan": {2, 0, 0, 0, 3, 1}}
+		}, mac{}},
+		{"both are on one device", func(a *thread, _ *port) {
+			a.peers["c"].hardware = map[string]mac{"lan": {2, 0, 0, 0, 3, 1}, "wan": {2, 0, 0, 0, 3, 1}}
+		}, mac{2, 0, 0, 0, 3, 1}},
+	} {
+		t.Run(tc.reason, func(t *testing.T) {
+			a, first, second, own := twoSegments(t)
+			own.do(func() {
+				now, kernel := time.Now(), mac{2, 0, 0, 0, 3, 1}
+				send(t, first, appendARPReply(nil, kernel, kernel, netip.MustParseAddr("198.51.100.3"), a.peersPort("c").mac, netip.MustParseAddr("198.51.100.1")))
+				a.readFrames(t, 1)
+				tc.before(a, second)
+				a.change(effect{kind: standIn, address: vip4, peer: "c", mac: kernel, port: a.peers["c"].port})
+				a.perform(now)
+				drain(&second.arp)
+				asked := appendARPRequest(nil, askerMAC, asker4, broadcast, vip4)
+				send(t, first, asked)
+				a.readFrames(t, 1)
+				if a.counts.answered.Load() > 0 {
+					t.Error("it answers on the first segment")
+				}
+				send(t, second, asked)
+				a.readFrames(t, 1)
+				if !tc.want.host() {
+					if a.counts.answered.Load() > 0 {
+						t.Error("it answers")
+					}
+					return
+				}
+				awaitFrame(t, &second.arp, appendARPReply(nil, a.ports[a.portNamed("wan")].mac, tc.want, vip4, askerMAC, asker4))
+			})
+		})
+	}
+}
+
+func (a *thread) peersPort(name string) *station { return a.portOf(a.peers[name]) }
+
+func (a *thread) portNamed(name string) int {
+	for index, p := range a.ports {
+		if p.name == name {
+			return index
+		}
+	}
+	return 0
+}
+
+// drain reads what is there.
+func drain(s *socket) {
+	b := make([]byte, longestFrame)
+	for n, err := s.read(b); n > 0 && err == nil; n, err = s.read(b) {
 	}
 }

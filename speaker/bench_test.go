@@ -42,7 +42,7 @@ func BenchmarkDecide10000(b *testing.B) {
 		address = address.Next()
 	}
 	s := New(Options{Node: c.Self, Namespace: testNamespace, BGP: asBGP{newFakeBGP()},
-		Layer2: &fakeLayer2{claims: map[netip.Addr]Claim{}, peers: map[string][]netip.Addr{}}})
+		Layer2: &fakeLayer2{claims: map[netip.Addr]Claim{}, peers: map[string]Host{}}})
 	s.view, _ = announce.Compile(c)
 	b.ReportAllocs()
 	for b.Loop() {

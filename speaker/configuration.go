@@ -27,8 +27,8 @@ type configuration struct {
 	state *metallb.ConfigurationState
 	// speakers are the nodes that have one, sorted by name.
 	speakers []peer
-	// addresses are those of all nodes by name.
-	addresses map[string][]netip.Addr
+	// hosts are all nodes by name.
+	hosts map[string]Host
 }
 
 // readConfiguration reads what there is. What this speaker reports of its node
@@ -60,7 +60,7 @@ func readConfiguration(ctx context.Context, r client.Reader, namespace, self str
 			BFDProfiles:       pointers(profiles.Items),
 			Communities:       pointers(communities.Items),
 		},
-		addresses: make(map[string][]netip.Addr, len(nodes.Items)),
+		hosts: make(map[string]Host, len(nodes.Items)),
 	}
 	reports := c.reports(states.Items)
 	reports[self] = &report
@@ -90,10 +90,12 @@ func (c *configuration) reports(states []metallb.ConfigurationState) map[string]
 func (c *configuration) add(node *corev1.Node, reports map[string]*announce.SpeakerReport) {
 	report := reports[node.Name]
 	c.Nodes = append(c.Nodes, announce.Node{Node: node, Speaker: report})
-	c.addresses[node.Name] = internalAddresses(node)
+	host := Host{Addresses: internalAddresses(node)}
 	if report != nil {
+		host.Hardware = report.Hardware
 		c.speakers = append(c.speakers, peer{name: node.Name, down: announce.BelievedDead(node)})
 	}
+	c.hosts[node.Name] = host
 	if node.Name == c.Self {
 		c.own = node
 	}
@@ -118,7 +120,7 @@ func nodeChanged(before, after *corev1.Node) bool {
 	return before.UID != after.UID || trafficpolicy.NodeChanged(before, after) || announce.BelievedDead(before) != announce.BelievedDead(after)
 }
 
-func sameAddresses(a, b map[string][]netip.Addr) bool { return maps.EqualFunc(a, b, slices.Equal) }
+func sameHosts(a, b map[string]Host) bool { return maps.EqualFunc(a, b, Host.equal) }
 
 func pointers[T any](items []T) []*T {
 	all := make([]*T, len(items))

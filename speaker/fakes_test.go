@@ -18,7 +18,7 @@ import (
 type fakeLayer2 struct {
 	mu     sync.Mutex
 	claims map[netip.Addr]Claim
-	peers  map[string][]netip.Addr
+	peers  map[string]Host
 	synced bool
 	// calls counts Claim and Unclaim.
 	calls int
@@ -47,7 +47,7 @@ func (f *fakeLayer2) Unclaim(address netip.Addr) {
 	delete(f.claims, address)
 }
 
-func (f *fakeLayer2) SetPeers(peers map[string][]netip.Addr) {
+func (f *fakeLayer2) SetPeers(peers map[string]Host) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.peers = peers

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 )
@@ -27,6 +28,18 @@ func (c Claim) equal(d Claim) bool {
 		(c.Interfaces == nil) == (d.Interfaces == nil) && slices.Equal(c.Interfaces, d.Interfaces)
 }
 
+// Host is a node as layer 2 reaches it.
+type Host struct {
+	Addresses []netip.Addr
+	// Hardware is the hardware addresses of the interfaces on which it announces,
+	// by their names, as far as they are reported.
+	Hardware map[string]string
+}
+
+func (h Host) equal(other Host) bool {
+	return slices.Equal(h.Addresses, other.Addresses) && maps.Equal(h.Hardware, other.Hardware)
+}
+
 // Layer2 announces addresses by ARP and NDP. Its methods return at once and
 // are called by one goroutine. Neither side changes what they are given.
 //
@@ -39,8 +52,8 @@ type Layer2 interface {
 	// Unclaim says that nothing is served under the address any more: it falls
 	// silent at once. One that was never claimed is no mistake.
 	Unclaim(address netip.Addr)
-	// SetPeers tells the addresses of all nodes by name, this one included.
-	SetPeers(peers map[string][]netip.Addr)
+	// SetPeers tells of all nodes by name, this one included.
+	SetPeers(peers map[string]Host)
 	// Synced says that all claims have been made once, so that announcing may
 	// begin. It is called once.
 	Synced()

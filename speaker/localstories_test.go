@@ -161,7 +161,7 @@ func TestALocalServiceWhoseNodeOnRecordStartsUnfit(t *testing.T) {
 		w := newWorld(t, append(cluster("a", "b"), svc, endpoints("web", "a", "b"), onRecord(svc, webAddress, "a"))...)
 		b, a := w.start("b"), w.startBlind("a")
 		a.health.set(webCheck, trafficpolicy.Unhealthy)
-		a.Speaker.Interfaces([]string{"eth0"})
+		a.Speaker.Interfaces(map[string]string{"eth0": "02:00:00:00:00:01"})
 		time.Sleep(refusalDelay + writerDelay)
 		synctest.Wait()
 		w.wantNode(svc, webAddress, "b")
@@ -177,7 +177,7 @@ func TestALocalServiceThatAllRefuse(t *testing.T) {
 		all := []*testSpeaker{w.startBlind("a"), w.startBlind("b"), w.startBlind("c")}
 		for _, s := range all {
 			s.health.set(webCheck, trafficpolicy.Unhealthy)
-			s.Speaker.Interfaces([]string{"eth0"})
+			s.Speaker.Interfaces(map[string]string{"eth0": "02:00:00:00:00:01"})
 		}
 		time.Sleep(time.Minute)
 		if r := w.record(svc, webAddress); r == nil || r.Node != "" || r.Reason != trafficpolicy.ReasonNoEligibleNode {
@@ -200,7 +200,7 @@ func TestALocalServiceThatAllOffer(t *testing.T) {
 		w := newWorld(t, append(cluster("a", "b", "c"), svc, endpoints("web", "a", "b", "c"))...)
 		a, b, c := w.startBlind("a"), w.start("b"), w.start("c")
 		a.health.set(webCheck, trafficpolicy.Unhealthy)
-		a.Speaker.Interfaces([]string{"eth0"})
+		a.Speaker.Interfaces(map[string]string{"eth0": "02:00:00:00:00:01"})
 		time.Sleep(refusalDelay)
 		synctest.Wait()
 		w.counted()

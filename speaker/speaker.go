@@ -7,9 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,11 +74,11 @@ type Speaker struct {
 	leaving atomic.Bool
 	silent  chan struct{}
 
-	view      *announce.View
-	closed    bool // as compiled into the view
-	speakers  []peer
-	addresses map[string][]netip.Addr
-	compiled  time.Time
+	view     *announce.View
+	closed   bool // as compiled into the view
+	speakers []peer
+	hosts    map[string]Host
+	compiled time.Time
 	// decidedOn is what all Services have been, or are due to be, decided on.
 	decidedOn grounds
 	book      *book
@@ -107,9 +107,9 @@ type Speaker struct {
 	heard map[netip.Addr][]string
 	// turned are the addresses that layer 2 told something new of.
 	turned []netip.Addr
-	// interfaces are those that can announce; known is closed when layer 2 has
-	// told them.
-	interfaces []string
+	// interfaces are those that can announce, with their hardware addresses;
+	// known is closed when layer 2 has told them.
+	interfaces map[string]string
 	known      chan struct{}
 }
 
@@ -160,12 +160,12 @@ func (s *Speaker) Held(address netip.Addr, held bool, interfaces []string) {
 	s.waker.wake(task{subject: turnedAddresses})
 }
 
-// Interfaces says which interfaces of this node can announce, sorted. It
-// returns at once.
-func (s *Speaker) Interfaces(names []string) {
+// Interfaces says which interfaces of this node can announce, with their
+// hardware addresses. It returns at once, and keeps the map.
+func (s *Speaker) Interfaces(hardware map[string]string) {
 	s.mu.Lock()
-	changed := !slices.Equal(s.interfaces, names)
-	s.interfaces = names
+	changed := !maps.Equal(s.interfaces, hardware)
+	s.interfaces = hardware
 	select {
 	case <-s.known:
 	default:

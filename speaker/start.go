@@ -143,18 +143,19 @@ func joined(first, more []types.NamespacedName) []types.NamespacedName {
 
 // compile reads the configuration, and reports what came of it.
 func (s *Speaker) compile(ctx context.Context) error {
-	report := announce.SpeakerReport{Closed: s.unfit(), Interfaces: s.usable()}
+	report := announce.SpeakerReport{Closed: s.unfit()}
+	report.Interfaces, report.Hardware = s.usable()
 	c, err := readConfiguration(ctx, s.Cache, s.Namespace, s.Node, report)
 	if err != nil {
 		return err
 	}
 	view, problems := announce.Compile(c.Config)
 	s.view, s.closed, s.speakers, s.compiled = view, report.Closed, c.speakers, time.Now()
-	if !sameAddresses(s.addresses, c.addresses) {
-		s.addresses = c.addresses
-		s.Layer2.SetPeers(maps.Clone(c.addresses))
+	if !sameHosts(s.hosts, c.hosts) {
+		s.hosts = c.hosts
+		s.Layer2.SetPeers(maps.Clone(c.hosts))
 	}
-	own := c.addresses[s.Node]
+	own := c.hosts[s.Node].Addresses
 	s.asker.hosts.Store(&own)
 	if c.own == nil {
 		s.Log.Info("There is no Node of that name, so nothing is announced from here", "node", s.Node)
@@ -187,15 +188,18 @@ func (s *Speaker) unfit() bool {
 	return s.leaving.Load() || s.kubeProxyAnswer() == trafficpolicy.Unhealthy
 }
 
-// usable are the interfaces that can announce. Commas part them in the report.
-func (s *Speaker) usable() []string {
+// usable are the interfaces that can announce, sorted, and their hardware
+// addresses. Commas part them in the report.
+func (s *Speaker) usable() (names []string, hardware map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var names []string
-	for _, name := range s.interfaces {
+	hardware = map[string]string{}
+	for name, address := range s.interfaces {
 		if !strings.Contains(name, ",") {
 			names = append(names, name)
+			hardware[name] = address
 		}
 	}
-	return names
+	slices.Sort(names)
+	return names, hardware
 }

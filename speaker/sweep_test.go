@@ -38,7 +38,7 @@ func TestWhatIsLookedAtAgain(t *testing.T) {
 		{"an interface more", func(w *world, _ *testSpeaker) {
 			w.put(reports(announce.SpeakerReport{Interfaces: []string{"eth0", "eth1"}}))
 		}, 0},
-		{"the same interfaces again", func(_ *world, a *testSpeaker) { a.Speaker.Interfaces([]string{"eth0"}) }, 0},
+		{"the same interfaces again", func(_ *world, a *testSpeaker) { a.Speaker.Interfaces(map[string]string{"eth0": "02:00:00:00:00:01"}) }, 0},
 		{"an excluded node", func(w *world, _ *testSpeaker) { w.put(labelled(corev1.LabelNodeExcludeBalancers)) }, services},
 		{"a node that is not heard of", func(w *world, _ *testSpeaker) { w.lose("b") }, services},
 		{"a kube-proxy that can't serve", func(w *world, _ *testSpeaker) {

@@ -97,7 +97,7 @@ func copies(objects []client.Object) []client.Object {
 func (w *world) start(node string) *testSpeaker {
 	w.Helper()
 	s := w.startBlind(node)
-	s.Speaker.Interfaces([]string{"eth0"})
+	s.Speaker.Interfaces(map[string]string{"eth0": "02:00:00:00:00:01"})
 	synctest.Wait()
 	return s
 }

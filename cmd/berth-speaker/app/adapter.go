@@ -26,13 +26,21 @@ func newAnnouncer(o *options, log logr.Logger, to *listener) announcer {
 		StandIn:            o.standIn,
 		StandInLimit:       o.standInLimit,
 		OnHeld:             func(address netip.Addr, held bool, interfaces []string) { to.Held(address, held, interfaces) },
-		OnInterfaces:       func(names []string) { to.Interfaces(names) },
+		OnInterfaces:       func(hardware map[string]string) { to.Interfaces(hardware) },
 	})}
 }
 
 // Claim makes announcer a speaker.Layer2.
 func (a announcer) Claim(address netip.Addr, c speaker.Claim) {
 	a.Announcer.Claim(address, l2.Claim(c))
+}
+
+func (a announcer) SetPeers(peers map[string]speaker.Host) {
+	hosts := make(map[string]l2.Host, len(peers))
+	for name, p := range peers {
+		hosts[name] = l2.Host(p)
+	}
+	a.Announcer.SetPeers(hosts)
 }
 
 var _ speaker.Layer2 = announcer{}
