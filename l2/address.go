@@ -83,7 +83,7 @@ func (m *protocol) usable(a *address, name string) bool {
 	switch m.stateOf(name) {
 	case dead, gone:
 		return false
-	case away:
+	case away, unasked:
 		return !a.fresh()
 	}
 	return true

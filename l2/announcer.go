@@ -28,7 +28,8 @@ type Options struct {
 	// Node is the name of this node, as in Claim.Order.
 	Node string
 	Log  logr.Logger
-	// Usable says by its name whether an interface may be used at all.
+	// Usable says by its name whether an address may be announced on an interface.
+	// On any other nodes are only asked whether they are there.
 	Usable func(name string) bool
 
 	// LivenessPort is the UDP port of the sessions between nodes, over which

@@ -83,8 +83,17 @@ func (t *thread) testify(now time.Time, p *station, f *frame, peer string) {
 
 // learn takes in where a node is, from itself or from another one.
 func (t *thread) learn(now time.Time, p *station, f *frame, peer string) {
-	direct := f.source == f.owner
-	if n := t.peers[peer]; n != nil && direct && n.port == p.index && n.address == f.target {
+	n, direct := t.peers[peer], f.source == f.owner
+	if n == nil {
+		return
+	}
+	if direct && n.port == 0 && n.address == f.target {
+		n.discover(p, f)
+	}
+	if direct && n.port == 0 {
+		return
+	}
+	if direct && n.port == p.index && n.address == f.target {
 		if old := n.mac; old != f.owner {
 			n.mac = f.owner
 			t.macs[f.owner] = peer
@@ -144,7 +153,12 @@ func (t *thread) ask(now time.Time, name string) {
 	n := t.peers[name]
 	p := t.portOf(n)
 	if p == nil {
-		t.protocol.unasked(now, name)
+		t.greet(name) // the answer is for the next time
+		before := t.protocol.stateOf(name)
+		t.protocol.unasked(now, name, len(t.waysTo(n)) > 0)
+		if now := t.protocol.stateOf(name); now == unasked && before != now {
+			t.log.Info("The session with a node is down, and no interface leads to its kernel: unless it is heard its addresses will move", "node", name)
+		}
 		return
 	}
 	known := n.mac.host()

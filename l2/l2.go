@@ -51,6 +51,8 @@ type timing struct {
 	// moves them at once. Before that it is called once more, and has reply to
 	// make itself heard.
 	away, reply time.Duration
+	// unasked is the least that away is for a node whose kernel can't be asked.
+	unasked time.Duration
 	// yield is how long an address is answered for at most that another node
 	// should announce, and insist the pause between calls for that node.
 	yield, insist time.Duration
@@ -72,7 +74,7 @@ var defaults = timing{
 	recheck: 100 * time.Millisecond, vouched: 500 * time.Millisecond,
 	greeting: time.Second,
 	second:   80 * time.Millisecond,
-	away:     30 * time.Second, reply: 200 * time.Millisecond,
+	away:     30 * time.Second, reply: 200 * time.Millisecond, unasked: 30 * time.Second,
 	yield: 2 * time.Second, insist: 200 * time.Millisecond,
 	rejoin: 5 * time.Second,
 	calm:   50 * time.Millisecond, stubborn: 10 * time.Second,

@@ -22,9 +22,10 @@ const linkBuffer = 4 << 20
 // relistPause lets a storm of events pass before everything is listed again.
 const relistPause = 100 * time.Millisecond
 
-// watchLinks calls changed with all usable interfaces, sorted by index, once at
-// the beginning and then whenever something about one of them has changed. It
-// returns nil when ctx ends, or an error if the kernel refuses to tell.
+// watchLinks calls changed with all interfaces, sorted by index, once at the
+// beginning and then whenever something about one of them has changed; those that
+// are not usable are reserved. It returns nil when ctx ends, or an error if the
+// kernel refuses to tell.
 //
 // The interfaces are those of the network namespace of the calling thread, which
 // has to be locked unless all threads share it. usable is asked by name, and
@@ -125,7 +126,7 @@ func messageError(data []byte) error {
 	return syscall.Errno(-int32(binary.NativeEndian.Uint32(data)))
 }
 
-// tell passes on the usable interfaces if they are others than before.
+// tell passes on the interfaces if they are others than before.
 func (w *linkWatch) tell() {
 	links := w.table.links()
 	if w.told != nil && slices.EqualFunc(links, w.told, link.equal) {

@@ -4,6 +4,7 @@ package l2
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -66,6 +67,9 @@ func describe(links []link) string {
 	var all []string
 	for _, l := range links {
 		state := "down"
+		if l.reserved {
+			state = "reserved, down"
+		}
 		if l.up {
 			state = "up"
 		}
@@ -118,7 +122,13 @@ func TestLinks(t *testing.T) {
 		{"is switched off", func() error { return netlink.LinkSetDown(s.nearLink) }, "near 02:00:00:00:00:01 down []"},
 		{"is renamed", func() error { return netlink.LinkSetName(s.nearLink, "hither") }, "hither 02:00:00:00:00:01 down []"},
 		{"is renamed to what is not to be used", func() error { return netlink.LinkSetName(s.nearLink, "lxc9") }, ""},
-		{"and back", func() error { return netlink.LinkSetName(s.nearLink, "near") }, "near 02:00:00:00:00:01 down []"},
+		{"where a node might be", func() error { return netlink.AddrAdd(s.nearLink, testAddress("192.0.2.1/24", 0)) },
+			"lxc9 02:00:00:00:00:01 reserved, down [192.0.2.1/24]"},
+		{"has an address for itself alone", func() error {
+			return errors.Join(netlink.AddrAdd(s.nearLink, testAddress("198.51.100.1/32", 0)), netlink.AddrDel(s.nearLink, testAddress("192.0.2.1/24", 0)))
+		}, ""},
+		{"and back", func() error { return netlink.LinkSetName(s.nearLink, "near") }, "near 02:00:00:00:00:01 down [198.51.100.1/32]"},
+		{"loses that", func() error { return netlink.AddrDel(s.nearLink, testAddress("198.51.100.1/32", 0)) }, "near 02:00:00:00:00:01 down []"},
 		{"is switched on", func() error { return netlink.LinkSetUp(s.nearLink) }, plain},
 		{"gets another MAC", func() error { return netlink.LinkSetHardwareAddr(s.nearLink, other) }, "near 02:00:00:00:00:02 up []"},
 		{"and its own", func() error { return netlink.LinkSetHardwareAddr(s.nearLink, net.HardwareAddr(ownMAC[:])) }, plain},
@@ -187,16 +197,17 @@ func TestLinksWithoutAny(t *testing.T) {
 }
 
 func TestLinkEquality(t *testing.T) {
-	whole := link{1, "a", ownMAC, true, []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}}
+	whole := link{1, "a", ownMAC, true, false, []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}}
 	if !whole.equal(whole) {
 		t.Error("a link differs from itself")
 	}
 	for _, other := range []link{
-		{2, whole.name, whole.mac, whole.up, whole.addresses},
-		{whole.index, "b", whole.mac, whole.up, whole.addresses},
-		{whole.index, whole.name, ownerMAC, whole.up, whole.addresses},
-		{whole.index, whole.name, whole.mac, false, whole.addresses},
-		{whole.index, whole.name, whole.mac, whole.up, nil},
+		{2, whole.name, whole.mac, whole.up, false, whole.addresses},
+		{whole.index, "b", whole.mac, whole.up, false, whole.addresses},
+		{whole.index, whole.name, ownerMAC, whole.up, false, whole.addresses},
+		{whole.index, whole.name, whole.mac, false, false, whole.addresses},
+		{whole.index, whole.name, whole.mac, whole.up, true, whole.addresses},
+		{whole.index, whole.name, whole.mac, whole.up, false, nil},
 	} {
 		if whole.equal(other) || slices.EqualFunc([]link{whole}, []link{other}, link.equal) {
 			t.Errorf("%v equals %v", whole, other)

@@ -21,12 +21,14 @@ type link struct {
 	mac   mac
 	// up: switched on, and nothing says that the other end is missing.
 	up bool
+	// reserved interfaces are not for announcing; nodes are asked on them.
+	reserved bool
 	// addresses that the kernel answers for and sends from, sorted.
 	addresses []netip.Prefix
 }
 
 func (l link) equal(other link) bool {
-	return l.index == other.index && l.name == other.name && l.mac == other.mac && l.up == other.up && slices.Equal(l.addresses, other.addresses)
+	return l.index == other.index && l.name == other.name && l.mac == other.mac && l.up == other.up && l.reserved == other.reserved && slices.Equal(l.addresses, other.addresses)
 }
 
 // linkTable holds what the kernel said about interfaces, by index.
@@ -42,7 +44,8 @@ type linkState struct {
 	addresses map[netip.Prefix]struct{}
 }
 
-// links returns the interfaces that are fit, sorted by index.
+// links returns the interfaces that are fit, sorted by index. Reserved ones are
+// among them where a node might be found there: most lead to containers.
 func (t *linkTable) links() []link {
 	all := []link{}
 	for _, state := range t.states {
@@ -53,12 +56,18 @@ func (t *linkTable) links() []link {
 		for a := range state.addresses {
 			l.addresses = append(l.addresses, a)
 		}
+		if l.reserved && !slices.ContainsFunc(l.addresses, wide) {
+			continue
+		}
 		slices.SortFunc(l.addresses, netip.Prefix.Compare)
 		all = append(all, l)
 	}
 	slices.SortFunc(all, func(a, b link) int { return a.index - b.index })
 	return all
 }
+
+// wide says whether there may be another node in the prefix of an address.
+func wide(p netip.Prefix) bool { return !p.IsSingleIP() && !p.Addr().IsLinkLocalUnicast() }
 
 // apply takes in messages, and says whether one changed something about an
 // interface that is fit, or was.
@@ -98,7 +107,7 @@ func (t *linkTable) applyLink(present bool, data []byte) bool {
 	state := t.at(info.Index)
 	before, wasFit := state.link, state.fit
 	state.link, state.fit = readLink(info, attributes)
-	state.fit = state.fit && t.usable(state.name)
+	state.reserved = state.fit && !t.usable(state.name)
 	return state.fit != wasFit || state.fit && !state.link.equal(before)
 }
 

@@ -13,12 +13,15 @@ const (
 	// away: its kernel answers and its speaker does not, so that traffic still
 	// flows to whoever knows its MAC.
 	away
+	// unasked: its session is down, and no interface leads to its kernel, so that
+	// nothing tells the one from the other.
+	unasked
 	// vouched: this node reaches neither, and another one says that the kernel
 	// is there. So this node is the one that is cut off.
 	vouched
 	// dead: nothing answers.
 	dead
-	// gone: away for too long.
+	// gone: away, or unasked, for too long.
 	gone
 )
 
@@ -94,20 +97,30 @@ func (p *peer) suspect(now time.Time, m *protocol) {
 
 // enter makes s the state and sets its timers.
 func (p *peer) enter(now time.Time, s peerState, t timing) {
-	changed := p.state != s
+	before := p.state
 	p.state = s
 	p.endRound()
 	switch s {
 	case away:
 		p.nextRound = now.Add(t.recheck)
-		if changed {
-			p.judge, p.called = now.Add(t.away), t.away == 0
-		}
-		return
-	case vouched:
+	case vouched, unasked:
 		p.nextRound = now.Add(t.vouched)
 	}
-	p.judge = time.Time{}
+	switch {
+	case s != away && s != unasked:
+		p.judge = time.Time{}
+	case s != before && (p.judge.IsZero() || t.away == 0):
+		p.respite(now, t)
+	}
+}
+
+// respite puts off the judgement of a peer that is away or unasked.
+func (p *peer) respite(now time.Time, t timing) {
+	if p.state == unasked {
+		p.judge, p.called = now.Add(max(t.away, t.unasked)), false
+		return
+	}
+	p.judge, p.called = now.Add(t.away), t.away == 0
 }
 
 // conclude ends a round: s is what it showed. As long as the session is up that
@@ -127,8 +140,8 @@ func (p *peer) conclude(now time.Time, m *protocol, s peerState) {
 // session that is down.
 func (p *peer) spoke(now time.Time, m *protocol) {
 	switch p.state {
-	case away:
-		p.judge, p.called = now.Add(m.timing.away), m.timing.away == 0
+	case away, unasked:
+		p.respite(now, m.timing)
 		m.timers.update(p)
 	case vouched, dead, gone:
 		m.setState(now, p, unknown)
@@ -157,7 +170,7 @@ func (p *peer) tick(now time.Time, m *protocol) {
 	}
 }
 
-// decide gives up a peer that is away for too long, unless it makes itself
+// decide gives up a peer that is away, or unasked, for too long, unless it makes itself
 // heard when it is called: its speaker may be there, and only the sessions not
 // come through.
 func (p *peer) decide(now time.Time, m *protocol) {

@@ -195,14 +195,32 @@ func (m *protocol) answered(now time.Time, name string, hw mac, port int, direct
 	p.conclude(now, m, away)
 }
 
-// unasked says that the question to a peer could not be put: no interface
-// reaches it. That proves nothing about the peer.
-func (m *protocol) unasked(now time.Time, name string) {
-	if p := m.peers[name]; p != nil && p.asking() {
-		p.endRound()
-		p.nextRound = now.Add(m.timing.vouched)
-		m.timers.update(p)
+// unasked says that the question to a peer could not be put where it is known to
+// be. That proves nothing about the peer, so that it is given time. elsewhere
+// says that it was put somewhere at least: otherwise this node is the one that is
+// cut off, and what it concludes from that would be wrong.
+func (m *protocol) unasked(now time.Time, name string, elsewhere bool) {
+	p := m.peers[name]
+	if p == nil || !p.asking() {
+		return
 	}
+	p.endRound()
+	switch {
+	case p.watched == 0 || p.up:
+	case elsewhere:
+		p.mac = mac{}
+		m.setState(now, p, unasked)
+	default:
+		if p.state == unasked {
+			m.setState(now, p, unknown)
+		}
+		if p.state == away {
+			p.respite(now, m.timing)
+		}
+		p.nextRound = now.Add(m.timing.vouched)
+	}
+	m.timers.update(p)
+	m.forget(p)
 }
 
 // next returns the time at which tick has something to do, zero for never.

@@ -240,7 +240,9 @@ func TestANodeWithoutAnInterfaceDoesNotWin(t *testing.T) {
 func TestAnything(t *testing.T) {
 	for seed := range uint64(20) {
 		w := newWorld(t, seed, "a", "b", "c", "d", "e")
-		w.timing.away = 3 * time.Second // or it would be left alone for very long
+		// Or it would be left alone for very long.
+		w.timing.away, w.timing.unasked = 3*time.Second, 3*time.Second
+		w.unplaced["b"], w.unplaced["d"] = seed%4 == 3, seed%4 == 3
 		addresses := vips(4)
 		for i, addr := range addresses {
 			names := []string{"a", "b", "c", "d", "e"}
@@ -388,4 +390,108 @@ func TestAPowerCutBeforeARenewedSessionIsUp(t *testing.T) {
 	w.expect(vip, "a")
 	w.nodes["a"].off()
 	w.until("b takes over", defaults.greeting+defaults.verdict, w.heldBy(vip, "b"))
+}
+
+// A node whose own address is on no segment can't be asked whether its kernel is
+// there. Its addresses must not be lost for that.
+func TestANodeThatCanNotBeAsked(t *testing.T) {
+	for _, standIn := range []bool{true, false} {
+		w := newWorld(t, 1, "a", "b", "c", "d")
+		if !standIn {
+			w.timing.away = 0
+		}
+		w.unplaced["a"] = true
+		w.order(vip, "a", "b", "c", "d")
+		for _, n := range w.all() {
+			n.start()
+		}
+		w.sleep(2 * time.Second)
+		w.nodes["a"].off()
+		took := w.until("b takes over", defaults.unasked+time.Second, w.heldBy(vip, "b"))
+		if took < defaults.unasked {
+			t.Errorf("standing in %v: b took over after %v", standIn, took)
+		}
+		w.sleep(10*time.Second, func() { w.expect(vip, "b") })
+		if s := w.standIns(vip); len(s) > 0 {
+			t.Errorf("%v stand in, for a kernel that may not be there", s)
+		}
+	}
+}
+
+// Nor must they move while only sessions are blocked: it is called before.
+func TestBlockedSessionsToANodeThatCanNotBeAsked(t *testing.T) {
+	w := running(t)
+	for _, n := range []string{"b", "c", "d"} {
+		w.unplaced["a"], w.deaf[pair("a", n)] = true, true
+	}
+	w.sleep(5*time.Minute, func() { w.expect(vip, "a") })
+}
+
+// A node whose own link was down for long has lost the others, and they it. It
+// must not take that for their end when it is back.
+func TestALinkThatComesBack(t *testing.T) {
+	for _, unplaced := range []bool{false, true} {
+		w := running(t)
+		for _, n := range w.all() {
+			w.unplaced[n.name] = unplaced
+		}
+		b, others := w.nodes["b"], []string{"a", "c", "d"}
+		w.split([]string{"b"}, others)
+		if unplaced {
+			w.sleep(10 * time.Second) // and in doubt already when it goes
+		}
+		w.unlinked["b"] = true
+		b.m.able(w.now, vip, false)
+		b.run()
+		w.sleep(5*time.Minute, func() { w.expect(vip, "a") })
+		w.cut, w.unlinked = map[[2]string]bool{}, map[string]bool{}
+		b.m.able(w.now, vip, true)
+		b.run()
+		w.sleep(10*time.Second, func() { w.expect(vip, "a") })
+	}
+}
+
+// What can't be asked is not asked for ever, where nothing depends on it.
+func TestQuestionsThatCanNotBePut(t *testing.T) {
+	for _, tc := range []struct {
+		reason string
+		happen func(m *protocol, now time.Time)
+		known  bool
+	}{
+		{"a node that watched this one, and has to do with nothing", func(m *protocol, now time.Time) {
+			m.watched(now, "x", true)
+			m.watched(now, "x", false)
+		}, false},
+		{"a session that was late and is not any more", func(m *protocol, now time.Time) {
+			m.claim(now, vip, Claim{Order: []string{"x", "a"}, Recorded: "x"})
+			m.able(now, vip, true)
+			m.session(now, "x", true)
+			m.take()
+			m.late(now, "x")
+		}, true},
+	} {
+		t.Run(tc.reason, func(t *testing.T) {
+			now := time.Unix(0, 0)
+			m := newProtocol("a", defaults)
+			m.start(now)
+			tc.happen(m, now)
+			asked := 0
+			for range 100 {
+				for _, e := range m.take() {
+					if e.kind == ask {
+						asked++
+						m.unasked(now, e.peer, true)
+					}
+				}
+				now = now.Add(100 * time.Millisecond)
+				m.tick(now)
+			}
+			if asked != 1 {
+				t.Errorf("it was asked %d times", asked)
+			}
+			if _, known := m.peers["x"]; known != tc.known {
+				t.Errorf("it is remembered: %v", known)
+			}
+		})
+	}
 }

@@ -16,8 +16,8 @@ import (
 type neighbour struct {
 	name      string
 	addresses []netip.Addr
-	// address is the one that is used, on the interface port; 0 while it is on
-	// no segment of this node.
+	// address is the one that is used, on the interface port: where a prefix says
+	// so, else where it was found. 0 is nowhere yet.
 	address netip.Addr
 	port    int
 	mac     mac // zero until it was seen
@@ -57,9 +57,26 @@ func (t *thread) setPeers(now time.Time, nodes map[string]host, known map[netip.
 		if !maps.Equal(n.hardware, h.hardware) {
 			n.hardware, n.seen = h.hardware, nil
 		}
+	}
+	t.reach(now)
+}
+
+// reach finds the nodes on the interfaces that there are, and uses these.
+func (t *thread) reach(now time.Time) {
+	for _, n := range t.peers {
 		t.locate(now, n)
 	}
+	fresh := t.syncPorts()
+	for _, n := range t.peers {
+		t.accompany(n)
+	}
 	t.attribute()
+	for address, e := range t.table {
+		t.protocol.able(now, address, t.able(e))
+		if e.held && slices.ContainsFunc(fresh, e.allows) {
+			t.protocol.retell(now, address)
+		}
+	}
 }
 
 // attribute takes over whose hardware is whose.
@@ -133,14 +150,18 @@ func (t *thread) watchedBy(name string) bool {
 // there.
 func (t *thread) locate(now time.Time, n *neighbour) {
 	address, port := t.find(n.addresses)
-	if address == n.address && port == n.port {
+	if address == n.address && (port == n.port || port == 0 && t.there(n.port)) {
 		return
 	}
 	t.endSession(n)
 	n.address, n.port, n.mac, n.greeted = address, port, mac{}, false
 	t.beginSession(n)
 	t.protocol.renewed(now, n.name)
-	t.accompany(n)
+}
+
+// there says whether an interface is.
+func (t *thread) there(index int) bool {
+	return slices.ContainsFunc(t.links, func(l link) bool { return l.index == index })
 }
 
 // acquaint has this node know those who have to do with an address.
@@ -155,7 +176,7 @@ func (t *thread) acquaint(c Claim) {
 
 // accompany greets a companion, once.
 func (t *thread) accompany(n *neighbour) {
-	if n.companion && !n.greeted && t.portOf(n) != nil {
+	if n.companion && !n.greeted && len(t.waysTo(n)) > 0 {
 		n.greeted = true
 		t.greet(n.name)
 	}
@@ -164,10 +185,12 @@ func (t *thread) accompany(n *neighbour) {
 // find returns which of a node's addresses is on a segment of this node, and
 // the interface there. The address alone may be enough for a session.
 func (t *thread) find(addresses []netip.Addr) (netip.Addr, int) {
-	for _, address := range addresses {
-		for _, l := range t.links {
-			if slices.ContainsFunc(l.addresses, func(p netip.Prefix) bool { return p.Contains(address) }) {
-				return address, l.index
+	for _, reserved := range []bool{false, true} {
+		for _, address := range addresses {
+			for _, l := range t.links {
+				if l.reserved == reserved && l.has(address) {
+					return address, l.index
+				}
 			}
 		}
 	}
@@ -175,6 +198,11 @@ func (t *thread) find(addresses []netip.Addr) (netip.Addr, int) {
 		return netip.Addr{}, 0
 	}
 	return addresses[0], 0
+}
+
+// has says whether an address is on the segment of the interface.
+func (l link) has(address netip.Addr) bool {
+	return slices.ContainsFunc(l.addresses, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
 func (t *thread) watch(name string) {
@@ -222,8 +250,45 @@ func (t *thread) endSession(n *neighbour) {
 // attributed to nodes.
 func (t *thread) greet(name string) {
 	n := t.peers[name]
-	if p := t.portOf(n); p != nil && !n.mac.host() {
+	if n == nil || n.mac.host() {
+		return
+	}
+	for _, p := range t.waysTo(n) {
 		t.question(p, broadcast, n.address)
+	}
+}
+
+// waysTo returns the interfaces on which a node is asked. An address that no
+// prefix places, as one of a tunnel or with a prefix of its own, is asked for on
+// all: most kernels answer for all their addresses wherever they are asked.
+func (t *thread) waysTo(n *neighbour) []*station {
+	if p := t.portOf(n); p != nil {
+		return []*station{p}
+	}
+	if n == nil || n.port != 0 || !n.address.IsValid() {
+		return nil
+	}
+	var all []*station
+	for _, p := range t.ports {
+		if p.up {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// discover takes the interface for a node's on which its address was told of. A
+// router may answer for others: a node that reports its hardware is believed
+// where it uses that.
+func (n *neighbour) discover(p *station, f *frame) {
+	for _, m := range n.hardware {
+		if m == f.owner {
+			n.port = p.index
+			return
+		}
+	}
+	if len(n.hardware) == 0 {
+		n.port = p.index
 	}
 }
 
@@ -245,21 +310,10 @@ func (t *thread) setLinks(now time.Time, links []link) {
 	for _, l := range links {
 		t.own[l.mac] = true
 	}
-	fresh := t.syncPorts(links)
-	for _, n := range t.peers {
-		t.locate(now, n)
-		t.accompany(n)
-	}
-	t.attribute()
-	for address, e := range t.table {
-		t.protocol.able(now, address, t.able(e))
-		if e.held && slices.ContainsFunc(fresh, e.allows) {
-			t.protocol.retell(now, address)
-		}
-	}
+	t.reach(now)
 	hardware := map[string]string{}
 	for _, p := range t.ports {
-		if p.up {
+		if p.up && !p.reserved {
 			hardware[p.name] = p.mac.String()
 		}
 	}
@@ -268,9 +322,16 @@ func (t *thread) setLinks(now time.Time, links []link) {
 
 // syncPorts opens and closes what has to be, and returns the ports on which
 // nothing was told yet.
-func (t *thread) syncPorts(links []link) (fresh []*station) {
+func (t *thread) syncPorts() (fresh []*station) {
 	there := map[int]bool{}
-	for _, l := range links {
+	hosting := map[int]bool{}
+	for _, n := range t.peers {
+		hosting[n.port] = true
+	}
+	for _, l := range t.links {
+		if l.reserved && !hosting[l.index] {
+			continue // to containers, in all likelihood
+		}
 		there[l.index] = true
 		p := t.ports[l.index]
 		if p == nil {
@@ -278,7 +339,7 @@ func (t *thread) syncPorts(links []link) (fresh []*station) {
 				continue
 			}
 		}
-		if l.up && (!p.up || p.mac != l.mac) {
+		if l.up && !l.reserved && (!p.up || p.reserved || p.mac != l.mac) {
 			fresh = append(fresh, p)
 		}
 		p.link = l
@@ -309,6 +370,11 @@ func (t *thread) openPort(l link) *station {
 	t.ports[l.index] = p
 	for address := range t.table {
 		t.joinOn(p, address)
+	}
+	for _, n := range t.peers {
+		if n.session != (bfd.Key{}) && n.port == l.index {
+			t.joinOn(p, n.address)
+		}
 	}
 	return p
 }

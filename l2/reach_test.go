@@ -68,6 +68,94 @@ func claims(a *thread, _ *segment) {
 	}
 }
 
+// Where no prefix says on which segment a node is, it is found by asking on all.
+// Routers that answer for others are not taken for it.
+func TestNodesThatNoPrefixPlaces(t *testing.T) {
+	node, router := mac{2, 0, 0, 0, 2, 1}, mac{2, 0, 0, 0, 9, 9}
+	other := netip.MustParseAddr("100.64.0.2")
+	for _, tc := range []struct {
+		reason   string
+		hardware map[string]mac
+		answers  []mac
+		want     mac
+	}{
+		{"it answers from an interface that it reports", map[string]mac{"eth0": node}, []mac{node}, node},
+		{"a router answers in its place", map[string]mac{"eth0": node}, []mac{router}, mac{}},
+		{"before it does", map[string]mac{"eth0": node}, []mac{router, node}, node},
+		{"it reports nothing, being of an earlier version", nil, []mac{node}, node},
+	} {
+		t.Run(tc.reason, func(t *testing.T) {
+			s := newSegment(t)
+			far := s.far.port(s.farLink, interest{announced: rangesOf([]netip.Addr{other})})
+			a := newTestThread(t, Options{})
+			s.near.do(func() {
+				now, own := time.Now(), linkMAC(s.nearLink)
+				interfaces(netip.MustParsePrefix("192.0.2.1/24"))(a, s)
+				a.know(map[string]host{"b": {[]netip.Addr{other}, tc.hardware}})
+				a.protocol.start(now)
+				a.claim(now, vip4, Claim{Order: []string{"b", "a"}, Recorded: "b"})
+				probe := appendQuestion(nil, own, netip.IPv4Unspecified(), broadcast, other)
+				awaitFrame(t, &far.arp, probe)
+				a.perform(now)
+				drain(&far.arp)
+				for _, m := range tc.answers {
+					send(t, far, appendARPReply(nil, m, m, other, own, netip.IPv4Unspecified()))
+					a.readFrames(t, 1)
+				}
+				if n := a.peers["b"]; n.mac != tc.want || (n.port != 0) != tc.want.host() {
+					t.Fatalf("it is at %v on %d, want %v", n.mac, n.port, tc.want)
+				}
+				a.protocol.session(now, "b", true)
+				a.protocol.session(now, "b", false)
+				a.perform(now)
+				if state := a.protocol.stateOf("b"); (state == unasked) == tc.want.host() {
+					t.Errorf("once its session is down it is in state %d", state)
+				}
+				// What the interface says anew changes nothing.
+				interfaces(netip.MustParsePrefix("192.0.2.9/24"))(a, s)
+				if n := a.peers["b"]; n.mac != tc.want {
+					t.Errorf("it is lost again")
+				}
+				a.setLinks(now, []link{})
+				if n := a.peers["b"]; n.port != 0 || n.mac.host() {
+					t.Errorf("without an interface it is at %v on %d", n.mac, n.port)
+				}
+			})
+		})
+	}
+}
+
+// Nodes may have their addresses where nothing is announced.
+func TestNodesOnReservedInterfaces(t *testing.T) {
+	s := newSegment(t)
+	other := netip.MustParseAddr("192.0.2.2")
+	far := s.far.port(s.farLink, interest{announced: rangesOf([]netip.Addr{other, vip4})})
+	told := map[string]string{"nothing": "yet"}
+	a := newTestThread(t, Options{})
+	a.opts.OnInterfaces = func(hardware map[string]string) { told = hardware }
+	s.near.do(func() {
+		now := time.Now()
+		l := link{index: s.nearLink.Attrs().Index, name: "mgmt", mac: linkMAC(s.nearLink), up: true, reserved: true,
+			addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")}}
+		a.setLinks(now, []link{l})
+		if len(a.ports) != 0 || len(told) != 0 {
+			t.Errorf("without nodes there are %d ports; told of %v", len(a.ports), told)
+		}
+		nodes(other)(a, s)
+		a.protocol.start(now)
+		a.claim(now, vip4, Claim{Order: []string{"a", "b"}})
+		a.perform(now)
+		awaitFrame(t, &far.arp, appendQuestion(nil, l.mac, netip.MustParseAddr("192.0.2.1"), broadcast, other))
+		if e := a.table[vip4]; e.held {
+			t.Error("an address is announced")
+		}
+		a.know(nil)
+		if len(a.ports) != 0 {
+			t.Error("the port stays open")
+		}
+	})
+}
+
 // Nothing tells that a session is down which never came up in place of another.
 func TestASessionThatIsReplacedIsNotUp(t *testing.T) {
 	s := newSegment(t)

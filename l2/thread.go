@@ -241,5 +241,5 @@ func (t *thread) setHeld(address netip.Addr, held bool) {
 
 // allows says whether an address may be announced on an interface.
 func (e *entry) allows(p *station) bool {
-	return e.interfaces == nil || slices.Contains(e.interfaces, p.name)
+	return !p.reserved && (e.interfaces == nil || slices.Contains(e.interfaces, p.name))
 }

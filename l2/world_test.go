@@ -22,6 +22,10 @@ type world struct {
 	cut map[[2]string]bool
 	// deaf holds pairs whose sessions don't come through, though all else does.
 	deaf map[[2]string]bool
+	// unplaced are nodes whose kernels nobody can ask.
+	unplaced map[string]bool
+	// unlinked are nodes whose own links are down.
+	unlinked map[string]bool
 	// orders are who may announce, best first, as everybody computes it.
 	orders  map[netip.Addr][]string
 	records map[netip.Addr]string
@@ -56,7 +60,7 @@ const step = time.Millisecond
 func newWorld(t *testing.T, seed uint64, names ...string) *world {
 	w := &world{
 		t: t, now: time.Unix(0, 0), timing: defaults, rand: rand.New(rand.NewPCG(seed, 0)),
-		nodes: map[string]*node{}, cut: map[[2]string]bool{}, deaf: map[[2]string]bool{},
+		nodes: map[string]*node{}, cut: map[[2]string]bool{}, deaf: map[[2]string]bool{}, unplaced: map[string]bool{}, unlinked: map[string]bool{},
 		orders: map[netip.Addr][]string{}, records: map[netip.Addr]string{},
 	}
 	for _, name := range names {
@@ -186,6 +190,10 @@ func (n *node) broadcast(happen func(to *node)) {
 // ask asks the kernel of a peer, and those who watch it.
 func (n *node) ask(peer string) {
 	w := n.w
+	if w.unplaced[peer] || w.unlinked[n.name] {
+		n.m.unasked(w.now, peer, !w.unlinked[n.name])
+		return
+	}
 	if w.reach(n.name, peer) {
 		w.inFlight = append(w.inFlight, func() { n.answered(peer, true) })
 	}
@@ -380,7 +388,7 @@ func (n *node) describe(addr netip.Addr) string {
 	if a == nil {
 		return n.name + " knows nothing"
 	}
-	states := [...]string{"unknown", "alive", "away", "vouched", "dead", "gone"}
+	states := [...]string{"unknown", "alive", "away", "unasked", "vouched", "dead", "gone"}
 	var peers []string
 	for _, o := range a.claim.Order {
 		if p := n.m.peers[o]; p != nil {
