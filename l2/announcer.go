@@ -46,7 +46,7 @@ type Options struct {
 	StandInLimit time.Duration
 
 	// OnHeld is told when this node begins, or ceases, to announce an address,
-	// and on which interfaces. OnInterfaces is told those that can be used, with
+	// and on which interfaces, also when these are others than before. OnInterfaces is told those that can be used, with
 	// their hardware addresses, whenever they change; the map is its own. Both
 	// are called from the announcing thread and must not block.
 	OnHeld       func(address netip.Addr, held bool, interfaces []string)

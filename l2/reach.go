@@ -73,6 +73,7 @@ func (t *thread) reach(now time.Time) {
 	t.attribute()
 	for address, e := range t.table {
 		t.protocol.able(now, address, t.able(e))
+		t.tellWhere(address, e)
 		if e.held && slices.ContainsFunc(fresh, e.allows) {
 			t.protocol.retell(now, address)
 		}

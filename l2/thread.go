@@ -48,7 +48,8 @@ type thread struct {
 type entry struct {
 	interfaces []string // that may be used; nil for all
 	held       bool
-	standing   string // the node in whose name it is answered for
+	told       []string // interfaces, while it is held
+	standing   string   // the node in whose name it is answered for
 }
 
 // station is an interface in use.
@@ -138,6 +139,7 @@ func (t *thread) claim(now time.Time, address netip.Addr, c Claim) {
 		t.stale = true
 	}
 	e.interfaces = c.Interfaces
+	t.tellWhere(address, e)
 	t.acquaint(c)
 	t.protocol.claim(now, address, c)
 	t.protocol.able(now, address, t.able(e))
@@ -229,14 +231,30 @@ func (t *thread) change(e effect) {
 
 func (t *thread) setHeld(address netip.Addr, held bool) {
 	e := t.table[address]
-	e.held, t.stale = held, true
+	e.held, e.told, t.stale = held, t.namesOf(e), true
+	t.opts.OnHeld(address, held, e.told)
+}
+
+// tellWhere tells of an address that is held if it is on other interfaces now.
+func (t *thread) tellWhere(address netip.Addr, e *entry) {
+	if !e.held {
+		return
+	}
+	if names := t.namesOf(e); len(names) > 0 && !slices.Equal(names, e.told) {
+		e.told = names
+		t.opts.OnHeld(address, true, names)
+	}
+}
+
+// namesOf returns the interfaces on which an address may be announced.
+func (t *thread) namesOf(e *entry) []string {
 	var names []string
 	for _, l := range t.links {
 		if p := t.ports[l.index]; p != nil && p.up && e.allows(p) {
 			names = append(names, l.name)
 		}
 	}
-	t.opts.OnHeld(address, held, names)
+	return names
 }
 
 // allows says whether an address may be announced on an interface.

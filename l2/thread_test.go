@@ -302,3 +302,44 @@ func drain(s *socket) {
 	for n, err := s.read(b); n > 0 && err == nil; n, err = s.read(b) {
 	}
 }
+
+// The record of an address says where it is announced: interfaces come, go and
+// are renamed, and the advertisement may allow others.
+func TestOthersAreToldWhereAnAddressIs(t *testing.T) {
+	s := newSegment(t)
+	told := "nothing"
+	a := newTestThread(t, Options{OnHeld: func(_ netip.Addr, held bool, names []string) { told = fmt.Sprint(held, names) }})
+	near := link{index: s.nearLink.Attrs().Index, name: "near", mac: linkMAC(s.nearLink), up: true}
+	renamed, second := near, link{index: 1, name: "second", mac: mac{2, 0, 0, 0, 0, 2}, up: true}
+	renamed.name = "lan0"
+	s.near.do(func() {
+		now := time.Now()
+		a.setLinks(now, []link{near})
+		a.protocol.start(now)
+		claim := func(interfaces ...string) func() {
+			return func() { a.claim(now, vip4, Claim{Order: []string{"a"}, Recorded: "a", Interfaces: interfaces}) }
+		}
+		links := func(all ...link) func() { return func() { a.setLinks(now, all) } }
+		for _, c := range []struct {
+			reason string
+			happen func()
+			want   string
+		}{
+			{"it begins", claim(), "true [near]"},
+			{"nothing is new", claim(), "nothing"},
+			{"an interface comes", links(second, near), "true [second near]"},
+			{"nothing is new", links(second, near), "nothing"},
+			{"one is renamed", links(second, renamed), "true [second lan0]"},
+			{"the advertisement allows one", claim("second"), "true [second]"},
+			{"one goes that is not in use", links(second), "nothing"},
+			{"the last one goes", links(near), "false []"},
+		} {
+			told = "nothing"
+			c.happen()
+			a.perform(now)
+			if told != c.want {
+				t.Errorf("%s: told was %s, want %s", c.reason, told, c.want)
+			}
+		}
+	})
+}
