@@ -78,6 +78,22 @@ func (t *thread) reach(now time.Time) {
 			t.protocol.retell(now, address)
 		}
 	}
+	t.tellInterfaces()
+}
+
+// tellInterfaces tells which can be used, if they are others than before.
+func (t *thread) tellInterfaces() {
+	hardware := map[string]string{}
+	for _, p := range t.ports {
+		if p.up && !p.reserved {
+			hardware[p.name] = p.mac.String()
+		}
+	}
+	if t.links == nil || t.hardware != nil && maps.Equal(hardware, t.hardware) {
+		return
+	}
+	t.hardware = hardware
+	t.opts.OnInterfaces(maps.Clone(hardware))
 }
 
 // attribute takes over whose hardware is whose.
@@ -312,13 +328,6 @@ func (t *thread) setLinks(now time.Time, links []link) {
 		t.own[l.mac] = true
 	}
 	t.reach(now)
-	hardware := map[string]string{}
-	for _, p := range t.ports {
-		if p.up && !p.reserved {
-			hardware[p.name] = p.mac.String()
-		}
-	}
-	t.opts.OnInterfaces(hardware)
 }
 
 // syncPorts opens and closes what has to be, and returns the ports on which
@@ -336,9 +345,10 @@ func (t *thread) syncPorts() (fresh []*station) {
 		there[l.index] = true
 		p := t.ports[l.index]
 		if p == nil {
-			if p = t.openPort(l); p == nil {
-				continue
-			}
+			p = t.openPort(l)
+		}
+		if p == nil {
+			continue
 		}
 		if l.up && !l.reserved && (!p.up || p.reserved || p.mac != l.mac) {
 			fresh = append(fresh, p)
@@ -363,21 +373,30 @@ func (t *thread) openPort(l link) *station {
 		}
 	}
 	if err != nil {
-		t.log.Error(err, "An interface can't be used", "interface", l.name)
+		t.failed(err, "An interface can't be used", "interface", l.name)
 		return nil
 	}
 	p := &station{port: opened, groups: newGroups(l.index)}
 	p.name = l.name
 	t.ports[l.index] = p
+	t.joinAll(p)
+	return p
+}
+
+// joinAll has an interface receive all questions that it should.
+func (t *thread) joinAll(p *station) {
+	want := make(map[netip.Addr]struct{}, len(t.table))
 	for address := range t.table {
-		t.joinOn(p, address)
+		want[address] = struct{}{}
 	}
 	for _, n := range t.peers {
-		if n.session != (bfd.Key{}) && n.port == l.index {
-			t.joinOn(p, n.address)
+		if n.session != (bfd.Key{}) && t.ports[n.port] == p {
+			want[n.address] = struct{}{}
 		}
 	}
-	return p
+	if err := p.groups.sync(want); err != nil {
+		t.failed(err, "Solicitations for some addresses may not arrive", "interface", p.name)
+	}
 }
 
 // able says whether there is an interface for an address.
@@ -400,7 +419,7 @@ func (t *thread) join(address netip.Addr) {
 
 func (t *thread) joinOn(p *station, address netip.Addr) {
 	if err := p.groups.join(address); err != nil {
-		t.log.Error(err, "Solicitations for an address may not arrive", "interface", p.name, "address", address)
+		t.failed(err, "Solicitations for an address may not arrive", "interface", p.name, "address", address)
 	}
 }
 
@@ -419,7 +438,7 @@ func (t *thread) refilter() {
 	in := t.interest()
 	for _, p := range t.ports {
 		if err := p.setFilter(in); err != nil {
-			t.log.Error(err, "Frames may be missed", "interface", p.name)
+			t.failed(err, "Frames may be missed", "interface", p.name)
 		}
 	}
 }

@@ -36,9 +36,12 @@ type thread struct {
 	// watchers are the nodes that watch this one, by the address they do it from.
 	watchers map[netip.Addr]string
 	own      map[mac]bool // hardware of this node
+	// hardware is what was told last of the interfaces.
+	hardware map[string]string
 
 	stale     bool // the filters
 	unsaid    []effect
+	again     again
 	witnesses []witness
 	waker     *epoll.Set
 	in, out   []byte
@@ -79,7 +82,7 @@ func (t *thread) run(ctx context.Context, waker *epoll.Set) error {
 	defer t.closePorts()
 	t.waker = waker
 	for ctx.Err() == nil {
-		if err := waker.Wait(t.protocol.next()); err != nil {
+		if err := waker.Wait(earliest(t.protocol.next(), t.again.at)); err != nil {
 			return err
 		}
 		now := time.Now()
@@ -88,6 +91,7 @@ func (t *thread) run(ctx context.Context, waker *epoll.Set) error {
 			do(now)
 		}
 		t.protocol.tick(now)
+		t.retry(now)
 		t.perform(now)
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/berth-lb/berth/bfd"
 	"github.com/berth-lb/berth/epoll"
 )
@@ -340,6 +342,51 @@ func TestOthersAreToldWhereAnAddressIs(t *testing.T) {
 			if told != c.want {
 				t.Errorf("%s: told was %s, want %s", c.reason, told, c.want)
 			}
+		}
+	})
+}
+
+// What the kernel refused is asked for again, after growing pauses, until all of
+// it was had: an interface, and groups that an interface is to be in.
+func TestTheKernelIsAskedAgain(t *testing.T) {
+	s := newSegment(t)
+	a := newTestThread(t, Options{})
+	const index = 4711
+	now := time.Now()
+	wait := func(want time.Duration) {
+		t.Helper()
+		a.retry(now)
+		if a.again.at != now.Add(want) {
+			t.Fatalf("it waits for %v, want %v", a.again.at.Sub(now), want)
+		}
+		now = a.again.at
+	}
+	s.near.do(func() {
+		a.setLinks(now, []link{{index: index, name: "late", mac: ownMAC, up: true}})
+		a.claim(now, vip6, Claim{Order: []string{"a"}})
+		wait(retryFirst)
+		wait(2 * retryFirst)
+		wait(4 * retryFirst)
+		attributes := named("late")
+		attributes.Index = index
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: "other"}); err != nil {
+			t.Fatal(err)
+		}
+		a.retry(now)
+		if a.ports[index] == nil || !a.able(a.table[vip6]) || !a.again.at.IsZero() {
+			t.Fatalf("the interface is not in use, or there is more to ask for, after %v", a.again.pause)
+		}
+		a.ports[index].groups = newGroups(index + 1)
+		a.stale = true
+		a.joinAll(a.ports[index])
+		wait(retryFirst)
+		a.ports[index].groups = newGroups(index)
+		a.retry(now)
+		if !a.again.at.IsZero() || a.again.pause != 0 {
+			t.Errorf("there is more to ask for, after %v", a.again.pause)
+		}
+		if joined := memberships(t, "late"); joined[solicitedNode(vip6)] == "" {
+			t.Errorf("it is in the groups %v", joined)
 		}
 	})
 }
