@@ -166,6 +166,7 @@ func (m *protocol) watchOnly(now time.Time, a *address, names []string) {
 		p := m.peer(n)
 		if p.watched++; p.watched == 1 {
 			m.sessions++
+			m.turned = true
 			p.miss(now, m.timing)
 			p.nextRound = now.Add(m.timing.greeting)
 			m.timers.update(p)
@@ -179,6 +180,7 @@ func (m *protocol) watchOnly(now time.Time, a *address, names []string) {
 		p := m.peers[n]
 		if p.watched--; p.watched == 0 {
 			m.sessions--
+			m.turned = true
 			m.do(effect{kind: unwatch, peer: n})
 			p.reset()
 			m.timers.update(p)

@@ -2,7 +2,10 @@
 
 package l2
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // counters are what happened since the start.
 type counters struct {
@@ -12,6 +15,8 @@ type counters struct {
 	gratuitous atomic.Uint64
 	heard      atomic.Uint64
 	unsent     atomic.Uint64
+	missed     atomic.Uint64
+	peers      [peerStates]atomic.Int64
 }
 
 func (c *counters) received(f fault) {
@@ -21,7 +26,28 @@ func (c *counters) received(f fault) {
 	}
 }
 
-// Counters are totals since the start, of frames where nothing else is said.
+// countPace is how often the kernel is asked what it dropped.
+const countPace = time.Second
+
+// count brings up to date what is not counted where it happens.
+func (t *thread) count(now time.Time) {
+	if t.protocol.turned {
+		for s, n := range t.protocol.census() {
+			t.counts.peers[s].Store(n)
+		}
+	}
+	if now.Sub(t.counted) < countPace {
+		return
+	}
+	t.counted = now
+	for _, p := range t.ports {
+		drops := p.drops()
+		t.counts.missed.Add(drops - p.missed)
+		p.missed = drops
+	}
+}
+
+// Counters are totals since the start, of frames, where nothing else is said.
 type Counters struct {
 	// Received passed the filters; Dropped of these were malformed, by fault.
 	Received uint64
@@ -30,6 +56,10 @@ type Counters struct {
 	// unasked, and Heard what other nodes told so.
 	Answered, Gratuitous, Heard uint64
 	Unsent                      uint64
+	// Missed passed the filters and were not read in time.
+	Missed uint64
+	// Peers are the nodes that this one watches now, by what it knows of them.
+	Peers map[string]int64
 }
 
 // Counters returns a snapshot. It never waits.
@@ -37,7 +67,10 @@ func (a *Announcer) Counters() Counters {
 	c := Counters{
 		Received: a.counts.frames.Load(), Dropped: map[string]uint64{},
 		Answered: a.counts.answered.Load(), Gratuitous: a.counts.gratuitous.Load(),
-		Heard: a.counts.heard.Load(), Unsent: a.counts.unsent.Load(),
+		Heard: a.counts.heard.Load(), Unsent: a.counts.unsent.Load(), Missed: a.counts.missed.Load(), Peers: map[string]int64{},
+	}
+	for s := range peerStates {
+		c.Peers[s.String()] = a.counts.peers[s].Load()
 	}
 	for f := range faults {
 		if n := a.counts.faults[f].Load(); n > 0 {

@@ -23,7 +23,13 @@ const (
 	dead
 	// gone: away, or unasked, for too long.
 	gone
+	peerStates // how many there are
 )
+
+var peerStateNames = [peerStates]string{"unknown", "alive", "away", "unasked", "vouched", "dead", "gone"}
+
+// String names the state as metrics do.
+func (s peerState) String() string { return peerStateNames[s] }
 
 // peer is another node, seen from this one.
 type peer struct {

@@ -21,7 +21,8 @@ type protocol struct {
 	peers     map[string]*peer
 	timers    timers
 	effects   []effect
-	sessions  int // that are kept to peers
+	sessions  int  // that are kept to peers
+	turned    bool // something about these, since they were counted
 
 	// watchers is how many nodes watch this one. When none is left, this node
 	// may be the one that is cut off.
@@ -254,6 +255,7 @@ func (m *protocol) do(e effect) { m.effects = append(m.effects, e) }
 // addresses that it has to do with.
 func (m *protocol) setState(now time.Time, p *peer, s peerState) {
 	changed := p.state != s
+	m.turned = m.turned || changed
 	p.enter(now, s, m.timing)
 	m.timers.update(p)
 	if !changed {
@@ -301,6 +303,17 @@ func first(order []string) string {
 		return ""
 	}
 	return order[0]
+}
+
+// census counts the peers that this node watches, by what is known of them.
+func (m *protocol) census() (count [peerStates]int64) {
+	m.turned = false
+	for _, p := range m.peers {
+		if p.watched > 0 {
+			count[p.state]++
+		}
+	}
+	return count
 }
 
 // watches says whether a session to a peer is wanted.

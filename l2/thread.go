@@ -42,6 +42,7 @@ type thread struct {
 	stale     bool // the filters
 	unsaid    []effect
 	again     again
+	counted   time.Time
 	witnesses []witness
 	waker     *epoll.Set
 	in, out   []byte
@@ -60,6 +61,7 @@ type station struct {
 	*port
 	link
 	groups *groups
+	missed uint64 // frames, as counted
 }
 
 // most bounds what is read from one interface at a time, so that a flood on it
@@ -93,6 +95,7 @@ func (t *thread) run(ctx context.Context, waker *epoll.Set) error {
 		t.protocol.tick(now)
 		t.retry(now)
 		t.perform(now)
+		t.count(now)
 	}
 	return nil
 }

@@ -390,3 +390,51 @@ func TestTheKernelIsAskedAgain(t *testing.T) {
 		}
 	})
 }
+
+// What nobody sees in frames that are counted: what is known of other nodes, and
+// what was lost before it was read.
+func TestCountersOfPeersAndMissedFrames(t *testing.T) {
+	s := newSegment(t)
+	announcer := New(Options{Node: "a", Usable: func(string) bool { return true },
+		OnHeld: func(netip.Addr, bool, []string) {}, OnInterfaces: func(map[string]string) {}})
+	a := announcer.thread
+	waker, err := epoll.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.waker = waker
+	defer waker.Close()
+	defer a.closePorts()
+	far := s.far.port(s.farLink, interest{})
+	s.near.do(func() {
+		now := time.Now()
+		interfaces(netip.MustParsePrefix("192.0.2.1/24"))(a, s)
+		a.know(map[string]host{"b": {addresses: []netip.Addr{netip.MustParseAddr("192.0.2.2")}}})
+		a.protocol.start(now)
+		a.claim(now, vip4, Claim{Order: []string{"b", "a"}, Recorded: "b"})
+		a.claim(now, vip6, Claim{Order: []string{"a"}})
+		a.perform(now)
+		a.count(now)
+		if c := announcer.Counters(); c.Peers["unknown"] != 1 || c.Peers["alive"] != 0 || c.Missed != 0 {
+			t.Errorf("at first %+v", c)
+		}
+		a.protocol.session(now, "b", true)
+		asked := appendNS(nil, askerMAC, asker6, broadcast, vip6)
+		for range 40000 {
+			_ = far.write(asked) // a wire that is full says so
+		}
+		a.count(now)
+		if c := announcer.Counters(); c.Peers["unknown"] != 0 || c.Peers["alive"] != 1 || c.Missed != 0 {
+			t.Errorf("with a session %+v", c)
+		}
+		a.count(now.Add(countPace))
+		missed := announcer.Counters().Missed
+		if missed == 0 {
+			t.Error("no frame was missed")
+		}
+		a.count(now.Add(2 * countPace))
+		if again := announcer.Counters().Missed; again != missed {
+			t.Errorf("%d frames were missed, then %d", missed, again)
+		}
+	})
+}

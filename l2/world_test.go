@@ -388,11 +388,10 @@ func (n *node) describe(addr netip.Addr) string {
 	if a == nil {
 		return n.name + " knows nothing"
 	}
-	states := [...]string{"unknown", "alive", "away", "unasked", "vouched", "dead", "gone"}
 	var peers []string
 	for _, o := range a.claim.Order {
 		if p := n.m.peers[o]; p != nil {
-			peers = append(peers, fmt.Sprintf("%s %s/%d", o, states[p.state], p.watched))
+			peers = append(peers, fmt.Sprintf("%s %v/%d", o, p.state, p.watched))
 		}
 	}
 	return fmt.Sprintf("\n\t%s: holds %v, owner %q, heard %q, skipped %v, from %q, api %v, record %q, order %v, peers %v, watching %v", n.name,

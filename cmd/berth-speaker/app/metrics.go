@@ -11,6 +11,7 @@ type collector struct {
 	counters func() l2.Counters
 	totals   []total
 	dropped  *prometheus.Desc
+	peers    *prometheus.Desc
 }
 
 // total is one counter and the names under which it is served.
@@ -26,6 +27,8 @@ func newCollector(counters func() l2.Counters, metallbNames bool) *collector {
 		counters: counters,
 		dropped: prometheus.NewDesc("berth_layer2_frames_dropped_total",
 			"ARP and NDP frames that were malformed.", []string{"fault"}, nil),
+		peers: prometheus.NewDesc("berth_layer2_peers",
+			"Nodes that this one watches, by what it knows of them.", []string{"state"}, nil),
 	}
 	add := func(name, metallbName, help string, value func(l2.Counters) uint64) {
 		t := total{value: value, descs: []*prometheus.Desc{prometheus.NewDesc("berth_layer2_"+name, help, nil, nil)}}
@@ -44,6 +47,8 @@ func newCollector(counters func() l2.Counters, metallbNames bool) *collector {
 		func(c l2.Counters) uint64 { return c.Heard })
 	add("frames_unsent_total", "", "Frames that an interface did not take.",
 		func(c l2.Counters) uint64 { return c.Unsent })
+	add("frames_missed_total", "", "Frames that passed the filters and were not read in time.",
+		func(c l2.Counters) uint64 { return c.Missed })
 	return c
 }
 
@@ -54,6 +59,7 @@ func (c *collector) Describe(descs chan<- *prometheus.Desc) {
 		}
 	}
 	descs <- c.dropped
+	descs <- c.peers
 }
 
 func (c *collector) Collect(metrics chan<- prometheus.Metric) {
@@ -65,5 +71,8 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	for fault, n := range now.Dropped {
 		metrics <- prometheus.MustNewConstMetric(c.dropped, prometheus.CounterValue, float64(n), fault)
+	}
+	for state, n := range now.Peers {
+		metrics <- prometheus.MustNewConstMetric(c.peers, prometheus.GaugeValue, float64(n), state)
 	}
 }

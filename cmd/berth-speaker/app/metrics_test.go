@@ -11,11 +11,12 @@ import (
 
 func TestLayer2Metrics(t *testing.T) {
 	counters := func() l2.Counters {
-		return l2.Counters{Received: 7, Answered: 5, Gratuitous: 2, Heard: 1, Unsent: 4, Dropped: map[string]uint64{"short": 3}}
+		return l2.Counters{Received: 7, Answered: 5, Gratuitous: 2, Heard: 1, Unsent: 4, Missed: 6, Dropped: map[string]uint64{"short": 3}, Peers: map[string]int64{"away": 8}}
 	}
 	ours := map[string]float64{
 		"berth_layer2_frames_received_total": 7, "berth_layer2_answers_sent_total": 5, "berth_layer2_gratuitous_sent_total": 2,
 		"berth_layer2_gratuitous_heard_total": 1, "berth_layer2_frames_unsent_total": 4, "berth_layer2_frames_dropped_total": 3,
+		"berth_layer2_frames_missed_total": 6, "berth_layer2_peers": 8,
 	}
 	if got := gathered(t, newCollector(counters, false)); !maps.Equal(got, ours) {
 		t.Errorf("got %v, want %v", got, ours)
@@ -41,7 +42,7 @@ func gathered(t *testing.T, c prometheus.Collector) map[string]float64 {
 	}
 	values := map[string]float64{}
 	for _, f := range families {
-		values[f.GetName()] = f.GetMetric()[0].GetCounter().GetValue()
+		values[f.GetName()] = f.GetMetric()[0].GetCounter().GetValue() + f.GetMetric()[0].GetGauge().GetValue()
 	}
 	return values
 }
