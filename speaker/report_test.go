@@ -67,4 +67,18 @@ func TestStateIsWrittenOnceAndKeepsWhatIsNotOurs(t *testing.T) {
 	if off := r.onto(is, "a", 0); meta.FindStatusCondition(off.Status.Conditions, conditionKubeProxy) != nil {
 		t.Errorf("kube-proxy is not asked, and reported: %+v", off.Status.Conditions)
 	}
+	for _, c := range []struct {
+		ipvs IPVS
+		want metav1.ConditionStatus
+	}{{IPVS{}, ""}, {IPVS{Used: true}, metav1.ConditionTrue}, {IPVS{Used: true, Answering: []string{"eth0"}}, metav1.ConditionFalse}, {IPVS{}, ""}} {
+		r.see(c.ipvs)
+		is = r.onto(is, "a", 10256)
+		status := metav1.ConditionStatus("")
+		if condition := meta.FindStatusCondition(is.Status.Conditions, conditionARP); condition != nil {
+			status = condition.Status
+		}
+		if status != c.want {
+			t.Errorf("%+v is reported as %q", c.ipvs, status)
+		}
+	}
 }

@@ -33,7 +33,9 @@ type Options struct {
 	// health check is asked, that of no Service either.
 	KubeProxyHealthPort int32
 	Layer2              Layer2
-	BGP                 BGP
+	// IPVS says, where it is set, what kube-proxy makes of these interfaces.
+	IPVS func(interfaces []string) IPVS
+	BGP  BGP
 	// ServiceBGPStatus has a ServiceBGPStatus kept for each Service that is
 	// announced by BGP.
 	ServiceBGPStatus bool

@@ -175,6 +175,10 @@ func (s *Speaker) reviewReport(ctx context.Context) error {
 		return s.configure(ctx)
 	}
 	s.report.answered(s.kubeProxyAnswer())
+	if s.IPVS != nil {
+		names, _ := s.usable()
+		s.report.see(s.IPVS(names))
+	}
 	differs, err := s.reportDiffers(ctx)
 	if err != nil || !differs {
 		return err

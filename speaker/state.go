@@ -26,6 +26,7 @@ type report struct {
 	// refused are the problems with passwords.
 	refused []announce.Problem
 	answer  trafficpolicy.Answer
+	ipvs    IPVS
 	node    *corev1.Node
 }
 
@@ -45,6 +46,12 @@ func (r *report) answered(answer trafficpolicy.Answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answer = answer
+}
+
+func (r *report) see(ipvs IPVS) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ipvs = ipvs
 }
 
 // onto returns the state as it should be, given how it is.
@@ -69,6 +76,7 @@ func (r *report) onto(state *metallb.ConfigurationState, self string, healthPort
 		kubeProxy = kubeProxyCondition(r.answer, healthPort)
 	}
 	describe(&next.Status, slices.Concat(r.problems, r.refused), kubeProxy)
+	r.ipvs.tell(&next.Status.Conditions)
 	return next
 }
 

@@ -72,6 +72,7 @@ func run(ctx context.Context, o *options) error {
 		Namespace:           o.namespace,
 		KubeProxyHealthPort: int32(o.healthPort),
 		Layer2:              layer2,
+		IPVS:                func(interfaces []string) speaker.IPVS { return ipvs(conf, interfaces) },
 		BGP:                 routers,
 		ServiceBGPStatus:    o.serviceBGPStatus,
 		Cache:               mgr.GetCache(),
