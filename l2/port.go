@@ -12,17 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a socket of a port answers when it can't do its work.
-var (
-	// errPortDown passes: the interface was switched off, and the port is used
-	// on when it is on again.
-	errPortDown = errors.New("the interface is down")
-	// errPortGone does not: the interface was removed.
-	errPortGone = errors.New("the interface is gone")
-	// errPortBusy is about one frame, which was not sent.
-	errPortBusy = errors.New("the interface takes no more frames")
-)
-
 // receiveBuffer holds some 5,000 frames while the reader is kept from reading.
 const receiveBuffer = 4 << 20
 
@@ -121,7 +110,7 @@ func (s *socket) open() error {
 
 func (s *socket) bind(ifindex, protocol int) error {
 	network := uint16(protocol)<<8 | uint16(protocol)>>8
-	return s.condition(unix.Bind(s.fd, &unix.SockaddrLinklayer{Ifindex: ifindex, Protocol: network}))
+	return unix.Bind(s.fd, &unix.SockaddrLinklayer{Ifindex: ifindex, Protocol: network})
 }
 
 // setFilter attaches a filter in place of the one before. Old kernels have
@@ -166,40 +155,17 @@ func (s *socket) read(b []byte) (int, error) {
 			return 0, nil
 		case unix.EINTR:
 		default:
-			return 0, s.condition(err)
+			return 0, err
 		}
 	}
 }
 
 func (s *socket) write(b []byte) error {
 	for {
-		_, err := unix.Write(s.fd, b)
-		switch err {
-		case nil:
-			return nil
-		case unix.EAGAIN, unix.ENOBUFS:
-			return errPortBusy
-		case unix.EINTR:
-		default:
-			return s.condition(err)
+		if _, err := unix.Write(s.fd, b); err != unix.EINTR {
+			return err
 		}
 	}
-}
-
-// condition finds out what err means for the port.
-func (s *socket) condition(err error) error {
-	switch err {
-	case unix.ENXIO, unix.ENODEV:
-		return errPortGone
-	case unix.ENETDOWN:
-		// A removed interface is switched off first. Then the socket has lost it.
-		address, nameErr := unix.Getsockname(s.fd)
-		if link, ok := address.(*unix.SockaddrLinklayer); nameErr != nil || !ok || link.Ifindex > 0 {
-			return errPortDown
-		}
-		return errPortGone
-	}
-	return err
 }
 
 func (s *socket) drops() uint64 {

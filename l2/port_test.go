@@ -4,7 +4,6 @@ package l2
 
 import (
 	"bytes"
-	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -135,23 +134,23 @@ func TestPortConditions(t *testing.T) {
 	near := s.near.port(s.nearLink, interest{announced: rangesOf([]netip.Addr{vip4, vip6})})
 	asked4, asked6 := appendARPRequest(nil, askerMAC, asker4, broadcast, vip4), appendNS(nil, askerMAC, asker6, broadcast, vip6)
 	sockets := []*socket{&near.arp, &near.ndp}
-	checkAll := func(want error) {
+	allFail := func() {
 		t.Helper()
 		for i, asked := range [][]byte{asked4, asked6} {
-			if _, err := await(t, sockets[i]); !errors.Is(err, want) {
-				t.Errorf("reading says %v, want %v", err, want)
+			if _, err := await(t, sockets[i]); err == nil {
+				t.Error("it can be read")
 			}
-			if err := near.write(asked); !errors.Is(err, want) {
-				t.Errorf("writing says %v, want %v", err, want)
+			if err := near.write(asked); err == nil {
+				t.Error("it can be written")
 			}
 		}
 	}
 
 	s.near.must("switching off", func() error { return netlink.LinkSetDown(s.nearLink) })
-	checkAll(errPortDown)
+	allFail()
 	opened := s.near.port(s.nearLink, interest{announced: rangesOf([]netip.Addr{vip4})})
-	if _, err := await(t, &opened.arp); !errors.Is(err, errPortDown) {
-		t.Errorf("a port opened on an interface that is off says %v", err)
+	if _, err := await(t, &opened.arp); err == nil {
+		t.Error("a port opened on an interface that is off can be read")
 	}
 
 	s.near.must("switching on", func() error { return netlink.LinkSetUp(s.nearLink) })
@@ -164,10 +163,10 @@ func TestPortConditions(t *testing.T) {
 	awaitFrame(t, &opened.arp, asked4)
 
 	s.near.must("removing", func() error { return netlink.LinkDel(s.nearLink) })
-	checkAll(errPortGone)
+	allFail()
 	s.near.do(func() {
-		if _, err := openPort(s.nearLink.Attrs().Index, interest{}); !errors.Is(err, errPortGone) {
-			t.Errorf("opening a removed interface says %v", err)
+		if _, err := openPort(s.nearLink.Attrs().Index, interest{}); err == nil {
+			t.Error("a removed interface can be opened")
 		}
 	})
 }
@@ -212,7 +211,7 @@ func TestPortCountsWhatNobodyRead(t *testing.T) {
 	}
 	asked := appendARPRequest(nil, askerMAC, asker4, broadcast, vip4)
 	for range 40000 {
-		if err := far.write(asked); err != nil && !errors.Is(err, errPortBusy) {
+		if err := far.write(asked); err != nil && err != unix.EAGAIN && err != unix.ENOBUFS {
 			t.Fatal(err)
 		}
 	}
