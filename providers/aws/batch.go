@@ -65,17 +65,15 @@ func (b *batch[V]) join(ctx context.Context, keys []string) []*round[V] {
 	defer b.mu.Unlock()
 	var joined []*round[V]
 	for _, key := range keys {
-		if b.forming == nil {
-			b.forming = &round[V]{full: make(chan struct{}), done: make(chan struct{}), crowd: newCrowd(ctx)}
-			go b.run(b.forming)
-		}
 		r := b.forming
+		if !slices.Contains(joined, r) {
+			if r == nil || !r.join() {
+				r = b.begin(ctx)
+			}
+			joined = append(joined, r)
+		}
 		if !slices.Contains(r.keys, key) {
 			r.keys = append(r.keys, key)
-		}
-		if !slices.Contains(joined, r) {
-			joined = append(joined, r)
-			r.join()
 		}
 		if len(r.keys) == b.size {
 			close(r.full)
@@ -83,6 +81,14 @@ func (b *batch[V]) join(ctx context.Context, keys []string) []*round[V] {
 		}
 	}
 	return joined
+}
+
+// begin forms a round, with whom ctx is of. The lock is held.
+func (b *batch[V]) begin(ctx context.Context) *round[V] {
+	b.forming = &round[V]{full: make(chan struct{}), done: make(chan struct{}), crowd: newCrowd(ctx)}
+	b.forming.join()
+	go b.run(b.forming)
+	return b.forming
 }
 
 // run waits for r to fill, makes the call and ends.

@@ -42,11 +42,11 @@ func (c *cached[T]) get(ctx context.Context, age time.Duration) (T, error) {
 
 // begin starts a load, unless one is on its way. The lock is held.
 func (c *cached[T]) begin(ctx context.Context) *load {
-	if c.loading == nil {
+	if c.loading == nil || !c.loading.join() {
 		c.loading = &load{done: make(chan struct{}), crowd: newCrowd(ctx)}
+		c.loading.join()
 		go c.run(c.loading)
 	}
-	c.loading.join()
 	return c.loading
 }
 

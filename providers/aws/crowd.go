@@ -24,10 +24,15 @@ func newCrowd(ctx context.Context) crowd {
 	return c
 }
 
-func (c crowd) join() {
+// join says whether the call still goes on.
+func (c crowd) join() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return false
+	}
 	*c.size++
+	return true
 }
 
 func (c crowd) leave() {

@@ -115,6 +115,19 @@ func TestBatch(t *testing.T) {
 		})
 	})
 	t.Run("who leaves does not end the call of others, and the last one does", func(t *testing.T) {
+	t.Run("who comes after the last one left has a call of its own", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b, _ := fetches(20)
+			gone, leave := context.WithCancel(t.Context())
+			leave()
+			if _, err := b.get(gone, "a"); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			if got, err := b.get(t.Context(), "a"); err != nil || len(got) != 1 {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	})
 		synctest.Test(t, func(t *testing.T) {
 			b, _ := fetches(20)
 			first, leave := context.WithTimeout(t.Context(), time.Second)
