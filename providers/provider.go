@@ -35,7 +35,8 @@ type Provider interface {
 
 	// Owned lists what this cluster holds in the backend, so that leaks are
 	// found: sorted by namespace, name and UID, and including what an earlier
-	// process left.
+	// process left. What others made in the name of this cluster may be among it.
+	// A key has no UID where the backend does not know it.
 	// A backend that has no way to list returns an error that wraps
 	// errors.ErrUnsupported.
 	Owned(ctx context.Context) ([]Key, error)

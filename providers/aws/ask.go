@@ -215,18 +215,17 @@ func named(s plan.Stack, name string) bool {
 	return slices.ContainsFunc(s.LoadBalancers, func(lb plan.LoadBalancer) bool { return lb.Name == name })
 }
 
-// keyOf returns the key of the Service that a stack is of: of the life that
-// asked last, that which is there, or none.
+// keyOf returns the key of the Service that a stack is of: of that which is
+// there, of the life that asked last, or of none.
 func (p *Provider) keyOf(stack string) providers.Key {
+	namespace, name, _ := strings.Cut(stack, "/")
+	if p.options.Service != nil {
+		if svc, ok := p.options.Service(namespace, name); ok {
+			return providers.KeyOf(svc)
+		}
+	}
 	if r, known := p.memory.get(stack); known && r.key.Name != "" {
 		return r.key
 	}
-	namespace, name, _ := strings.Cut(stack, "/")
-	key := providers.Key{Namespace: namespace, Name: name}
-	if p.options.Service != nil {
-		if svc, ok := p.options.Service(namespace, name); ok {
-			key.UID = svc.UID
-		}
-	}
-	return key
+	return providers.Key{Namespace: namespace, Name: name}
 }

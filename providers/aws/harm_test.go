@@ -5,7 +5,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
+	"github.com/berth-lb/berth/providers/aws/fakeaws"
 	"github.com/berth-lb/berth/providers/aws/plan"
 )
 
@@ -22,6 +24,35 @@ func targetGroupIn(changes []plan.Change) plan.TargetGroup {
 func (s *site) loadBalancer(name string) string {
 	r, _ := s.provider.memory.get(name)
 	return r.name
+}
+
+// handOver gives all that default/web has to another owner, by a tag.
+func (s *site) handOver(key, value string) {
+	inventory := s.provider.inventory.of("default/web")
+	var arns []string
+	for _, kind := range []string{aLoadBalancer, aListener, aTargetGroup} {
+		arns = append(arns, inventory.of(kind)...)
+	}
+	tags := map[string]string{key: value}
+	_, err := fakeaws.Do[elb.AddTagsOutput](s.cloud, &elb.AddTagsInput{ResourceArns: arns, Tags: elbTags(tags)})
+	if err == nil {
+		_, err = fakeaws.Do[ec2.CreateTagsOutput](s.cloud, &ec2.CreateTagsInput{Resources: inventory.of(aSecurityGroup), Tags: ec2Tags(tags)})
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// unprotect has all load balancers be deletable.
+func (s *site) unprotect() {
+	for _, arn := range s.provider.inventory.of("default/web").of(aLoadBalancer) {
+		_, err := fakeaws.Do[elb.ModifyLoadBalancerAttributesOutput](s.cloud, &elb.ModifyLoadBalancerAttributesInput{
+			LoadBalancerArn: &arn, Attributes: []elbtypes.LoadBalancerAttribute{{Key: new("deletion_protection.enabled"), Value: new("false")}},
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 // harm does what somebody with a console might do to default/web.

@@ -21,7 +21,7 @@ import (
 type inventory struct {
 	tagging Tagging
 	cluster string
-	// listed is the last listing: the stacks that it saw.
+	// listed is when that was; what was listed is in stacks.
 	listed cached[struct{}]
 
 	mu     sync.Mutex
@@ -159,14 +159,31 @@ func (i *inventory) add(stack string, all ...string) {
 // drop notes what is gone.
 func (i *inventory) drop(stack string, all ...string) {
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	for _, name := range all {
 		i.gone[name] = time.Now()
+	}
+	i.mu.Unlock()
+	i.disown(stack, all...)
+}
+
+// disown notes what is another's by now, and may become this stack's again.
+func (i *inventory) disown(stack string, all ...string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, name := range all {
 		delete(i.stacks[stack], name)
 	}
 	if len(i.stacks[stack]) == 0 {
 		delete(i.stacks, stack)
 	}
+}
+
+// foreign says whether tags are of another owner than a stack. Tags that somebody
+// took away say nothing.
+func (i *inventory) foreign(stack string, tags map[string]string) bool {
+	cluster, tagged := tags[plan.TagCluster]
+	owner, named := tags[plan.TagStack]
+	return tagged && cluster != i.cluster || named && owner != stack
 }
 
 // of returns a copy of what a stack has.

@@ -70,7 +70,53 @@ func (o *observer) stack(ctx context.Context, stack string) (plan.Stack, error) 
 	if err := o.addTags(ctx, &s); err != nil {
 		return plan.Stack{}, explain("describe the tags of the load balancer of "+stack, err)
 	}
-	return tidy(s), nil
+	return tidy(o.own(stack, s)), nil
+}
+
+// reclaim looks at the tags of what is known of a stack once more, and says
+// whether all of it is still the stack's. It returns what is.
+func (o *observer) reclaim(ctx context.Context, stack string, s plan.Stack) (own plan.Stack, all bool, err error) {
+	var ids []string
+	for _, g := range s.Groups {
+		ids = append(ids, g.ID)
+	}
+	groups, err := o.groups.get(ctx, ids...)
+	if err == nil {
+		err = o.addTags(ctx, &s)
+	}
+	if err != nil {
+		return plan.Stack{}, false, explain("describe the tags of what "+stack+" has", err)
+	}
+	for i := range s.Groups {
+		s.Groups[i].Tags = groups[s.Groups[i].ID].Tags
+	}
+	before := len(s.LoadBalancers) + len(s.TargetGroups) + len(s.Groups)
+	own = o.own(stack, s)
+	return own, len(own.LoadBalancers)+len(own.TargetGroups)+len(own.Groups) == before, nil
+}
+
+// own leaves out what carries another owner's tags by now. Listeners are their
+// load balancer's.
+func (o *observer) own(stack string, s plan.Stack) plan.Stack {
+	foreign := func(name string, tags map[string]string) bool {
+		if !o.inventory.foreign(stack, tags) {
+			return false
+		}
+		o.inventory.disown(stack, name)
+		return true
+	}
+	s.LoadBalancers = slices.DeleteFunc(s.LoadBalancers, func(lb plan.LoadBalancer) bool {
+		if !foreign(lb.ARN, lb.Tags) {
+			return false
+		}
+		for _, l := range lb.Listeners {
+			o.inventory.disown(stack, l.ARN)
+		}
+		return true
+	})
+	s.TargetGroups = slices.DeleteFunc(s.TargetGroups, func(g plan.TargetGroup) bool { return foreign(g.ARN, g.Tags) })
+	s.Groups = slices.DeleteFunc(s.Groups, func(g plan.SecurityGroup) bool { return foreign(g.ID, g.Tags) })
+	return s
 }
 
 // glance is stack for many at a time: it takes a listing's word for which

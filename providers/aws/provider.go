@@ -173,7 +173,11 @@ func (p *Provider) converge(ctx context.Context, ask *ask) error {
 		return err
 	}
 	open, unreachable := p.open(ctx, ask, observed, desired)
-	if err := p.apply(ctx, ask, observed, desired, plan.Diff(observed, desired)); err != nil {
+	changes := plan.Diff(observed, desired)
+	if err := p.stillOurs(ctx, ask.stack, observed, changes); err != nil {
+		return err
+	}
+	if err := p.apply(ctx, ask, observed, desired, changes); err != nil {
 		return err
 	}
 	if r, _ := p.memory.get(ask.stack); !open && unreachable == nil && currentOf(*r.stack, r.name).State != stateProvisioning {
@@ -184,6 +188,27 @@ func (p *Provider) converge(ctx context.Context, ask *ask) error {
 		p.memory.update(ask.stack, func(r *record) { r.hash = "" })
 	}
 	return unreachable
+}
+
+// stillOurs looks, before something is changed, whether all that is known is still
+// ours: what memory has may be another's by now. Targets come and go too often for
+// that; scans find it out for them.
+func (p *Provider) stillOurs(ctx context.Context, stack string, observed plan.Stack, changes []plan.Change) error {
+	if !slices.ContainsFunc(changes, beyondTargets) {
+		return nil
+	}
+	if _, all, err := p.observer.reclaim(ctx, stack, copyOf(observed)); err != nil || all {
+		return err
+	}
+	return errStale
+}
+
+func beyondTargets(c plan.Change) bool {
+	switch c.(type) {
+	case plan.RegisterTargets, plan.DeregisterTargets:
+		return false
+	}
+	return true
 }
 
 // open has the groups of nodes let load balancers in, and says whether they do.
@@ -214,8 +239,9 @@ func (p *Provider) Release(ctx context.Context, key providers.Key) error {
 	return p.release(ctx, stack)
 }
 
-// Owned lists whose things carry the cluster's tag. A Service that is there gets
-// the UID that it has, since what AWS holds is its own whatever life made it.
+// Owned lists whose things carry the cluster's tag, by whomever they were made. A
+// Service that is there gets the UID that it has, since what AWS holds is its own
+// whatever life made it.
 func (p *Provider) Owned(ctx context.Context) ([]providers.Key, error) {
 	if err := p.inventory.wait(ctx, p.options.Scan/2); err != nil {
 		return nil, err

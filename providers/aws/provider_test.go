@@ -3,6 +3,7 @@ package aws
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/berth-lb/berth/providers"
 	"github.com/berth-lb/berth/providers/aws/annotation"
 	"github.com/berth-lb/berth/providers/aws/fakeaws"
+	"github.com/berth-lb/berth/providers/aws/plan"
 )
 
 // mostToCreate is how many calls a Service with one port may take.
@@ -264,6 +266,80 @@ func restores(t *testing.T, name string, restarted bool) {
 			t.Errorf("not restored:\n%s", difference(before, got))
 		}
 	})
+}
+
+// What gets the tags of another owner is that one's from then on.
+func TestHandedOver(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		why  string
+		then func(*site)
+	}{
+		{"scans see it", func(s *site) { s.patrol(3 * time.Hour) }},
+		{"the Service is deleted before one does", func(s *site) {
+			if err := s.release("default/web"); err != nil {
+				s.t.Error(err)
+			}
+		}},
+		{"the Service is deleted when one has", func(s *site) {
+			s.patrol(2 * time.Hour)
+			if err := s.release("default/web"); err != nil {
+				s.t.Error(err)
+			}
+		}},
+		{"the load balancer is to be replaced", func(s *site) {
+			s.change("default/web", func(svc *corev1.Service) { svc.Annotations[annotation.KeyScheme] = "internet-facing" })
+			_ = s.ensure("default/web")
+		}},
+		{"the Service changes before one does", func(s *site) {
+			s.change("default/web", func(svc *corev1.Service) { svc.Annotations[annotation.KeyHealthInterval] = "20" })
+			_ = s.ensure("default/web")
+		}},
+		{"the Service vanishes while no process runs", func(s *site) {
+			svc, _ := s.get("default/web")
+			s.start()
+			if err := s.provider.Release(s.ctx, providers.KeyOf(svc)); err != nil {
+				s.t.Error(err)
+			}
+		}},
+	} {
+		for key, value := range map[string]string{plan.TagCluster: "green", plan.TagStack: "default/other"} {
+			t.Run(tc.why+", by "+key, func(t *testing.T) {
+				inBubble(t, awsLike(), func(s *site) {
+					s.service("web")
+					s.settle("default/web")
+					time.Sleep(10 * time.Minute) // listings know what there is
+					s.handOver(key, value)
+					before := s.theirs()
+					tc.then(s)
+					if got := s.theirs(); got != before {
+						t.Errorf("something changed that is another's:\n%s", difference(before, got))
+					}
+				})
+			})
+		}
+	}
+}
+
+// patrol has default/web be looked at, woken or not.
+func (s *site) patrol(d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Minute) {
+		_ = s.ensure("default/web")
+	}
+}
+
+// theirs is what there is that another owner has.
+func (s *site) theirs() string {
+	var kept []string
+	for _, thing := range regexp.MustCompile(`(?m)^\S.*\n(?: .*\n)*`).FindAllString(s.cloud.Dump(), -1) {
+		if strings.Contains(thing, plan.TagCluster+"=green") || strings.Contains(thing, plan.TagStack+"=default/other") {
+			kept = append(kept, thing)
+		}
+	}
+	if len(kept) != 3 {
+		s.t.Fatalf("a load balancer, a target group and a security group are another's, and not\n%s", kept)
+	}
+	return strings.Join(kept, "")
 }
 
 func keysOf(keys []providers.Key) (names []string) {

@@ -31,14 +31,8 @@ func (p *Provider) release(ctx context.Context, stack string) error {
 
 // releaseOnce is the four steps with nothing that is wanted.
 func (p *Provider) releaseOnce(ctx context.Context, stack string) error {
-	observed, err := p.observed(ctx, stack)
+	observed, err := p.deletable(ctx, stack)
 	if err != nil {
-		return err
-	}
-	if err := p.observer.protection(ctx, &observed); err != nil {
-		return err
-	}
-	if err := plan.Deletable(observed); err != nil {
 		return err
 	}
 	e := p.execution(stack, observed, plan.Stack{})
@@ -60,16 +54,31 @@ func (p *Provider) releaseOnce(ctx context.Context, stack string) error {
 	return nil
 }
 
-// observed is what AWS holds, from memory where that is known. Protection is
-// always looked at anew.
+// deletable is what AWS holds for a stack if that may be deleted.
+func (p *Provider) deletable(ctx context.Context, stack string) (plan.Stack, error) {
+	s, err := p.observed(ctx, stack)
+	if err != nil {
+		return plan.Stack{}, err
+	}
+	if err := p.observer.protection(ctx, &s); err != nil {
+		return plan.Stack{}, err
+	}
+	if err := plan.Deletable(s); err != nil {
+		return plan.Stack{}, err
+	}
+	return s, nil
+}
+
+// observed is what AWS holds, from memory where that is known. Whose it is and
+// whether it is protected is always looked at anew.
 func (p *Provider) observed(ctx context.Context, stack string) (plan.Stack, error) {
 	r, _ := p.memory.get(stack)
 	if r.stack == nil {
 		return p.observer.stack(ctx, stack)
 	}
-	s := copyOf(*r.stack)
+	s, _, err := p.observer.reclaim(ctx, stack, copyOf(*r.stack))
 	for i := range s.LoadBalancers {
 		s.LoadBalancers[i].Attributes = nil
 	}
-	return s, nil
+	return s, err
 }
