@@ -1,7 +1,9 @@
 package aws
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	elbv2types "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
@@ -162,6 +164,41 @@ func TestVanished(t *testing.T) {
 	l.edit("web", func(svc *corev1.Service) { svc.Finalizers = nil })
 	l.delete("web")
 	l.gone("web")
+	if out := l.dryRun(); !strings.HasPrefix(out, "Service "+l.apps+"/web, which is gone") || !strings.Contains(out, "delete load balancer") {
+		t.Errorf("a dry run says:\n%s", out)
+	}
 	l.start()
 	l.empty()
+}
+
+// Where the AWS Load Balancer Controller goes on serving, by a class of its own,
+// what it made is its own, though its tags are those of this cluster.
+func TestBesideIt(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "beside", atOnce())
+	theirs := func(svc *corev1.Service) { svc.Spec.LoadBalancerClass = new("service.k8s.aws/nlb") }
+	for _, name := range []string{"web", "leaving"} {
+		l.inherit(inherited{name: name, options: []serviceOption{theirs}})
+	}
+	l.delete("leaving") // its finalizer is that of the other controller, which takes its time
+	before, web, leaving := l.account.Dump(), l.get("web"), l.get("leaving")
+	if out := l.dryRun(); out != "" {
+		t.Errorf("a dry run says:\n%s", out)
+	}
+	l.start()
+	port := l.create("own").Spec.Ports[0].NodePort
+	l.served("own")
+	quiet() // the search for leftovers was made
+	l.delete("own")
+	l.gone("own")
+	// A rule in the nodes' group stays: what the others need is not known.
+	rule := fmt.Sprintf("+   tcp %d-", port)
+	if now := l.account.Left(before); now != "" && (!strings.HasPrefix(now, rule) || strings.Count(now, "\n") > 1) {
+		t.Errorf("the account holds something else:\n%s", now)
+	}
+	for _, svc := range []*corev1.Service{web, leaving} {
+		if now := l.get(svc.Name); now.ResourceVersion != svc.ResourceVersion {
+			t.Errorf("the Service was touched: %s", describe(now))
+		}
+	}
 }

@@ -30,3 +30,14 @@ func (p *Provider) Plan(ctx context.Context, req providers.Request) ([]plan.Chan
 	behind, err := p.backend.plan(ctx, a.stack, a.request, desired)
 	return slices.Concat(changes, behind), explain("plan "+a.stack, err)
 }
+
+// PlanRelease returns what Release would delete, and changes nothing. Rules of the
+// groups of nodes are not among it.
+func (p *Provider) PlanRelease(ctx context.Context, key providers.Key) ([]plan.Change, error) {
+	stack := key.String()
+	if err := p.inventory.wait(ctx, ever); err != nil {
+		return nil, explain("plan the release of "+stack, err)
+	}
+	s, err := p.deletable(ctx, stack)
+	return plan.Diff(s, plan.Stack{}), explain("plan the release of "+stack, err)
+}
