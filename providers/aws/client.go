@@ -10,6 +10,7 @@ import (
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -22,6 +23,9 @@ const (
 	attempts = 8
 	// longestPause bounds the pause between two of them.
 	longestPause = 20 * time.Second
+	// answerPatience is how long one try of a call may take, that AWS accepts and
+	// does not answer.
+	answerPatience = 30 * time.Second
 	// metadataPatience is how long instance metadata may take: where there is
 	// none, nothing answers at all.
 	metadataPatience = 5 * time.Second
@@ -35,7 +39,10 @@ type Site struct{ Region, VPC string }
 // there, the VPC and in the end the Region from the metadata of the instance
 // that the process runs on.
 func Discover(ctx context.Context, site Site) (sdk.Config, Site, error) {
-	options := []func(*config.LoadOptions) error{config.WithRetryer(newRetryer)}
+	options := []func(*config.LoadOptions) error{
+		config.WithRetryer(newRetryer),
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(answerPatience)),
+	}
 	if site.Region != "" {
 		options = append(options, config.WithRegion(site.Region))
 	}

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/berth-lb/berth/providers"
 	"github.com/berth-lb/berth/providers/aws/annotation"
 	"github.com/berth-lb/berth/providers/aws/fakeaws"
 )
@@ -93,6 +94,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{fakeaws.Fault{Kind: fakeaws.Err500}, true},
 		{fakeaws.Fault{Kind: fakeaws.Timeout}, true},
+		{fakeaws.Fault{Kind: fakeaws.Silence}, true},
 		{fakeaws.Fault{Kind: fakeaws.Throttle}, true},
 		{fakeaws.Fault{Kind: fakeaws.LostAnswer}, false},
 		{fakeaws.Fault{Kind: fakeaws.Refuse, Code: "InternalFailure", Message: "no retry helps", Status: 400}, false},
@@ -200,4 +202,24 @@ func (s *site) differs(stage, want string) bool {
 		s.t.Log(short(c))
 	}
 	return true
+}
+
+// A call that is accepted and never answered is given up, and nobody else waits
+// for it meanwhile.
+func TestSilence(t *testing.T) {
+	inBubble(t, awsLike(), func(s *site) {
+		delays := fakeaws.AWSDelays()
+		s.service("web")
+		_ = s.ensure("default/web")
+		time.Sleep(delays.Provisioning + 15*time.Second) // its targets are looked at
+		s.cloud.Inject(fakeaws.Fault{Action: "DescribeTargetHealth", Every: 1, Kind: fakeaws.Silence})
+		s.service("other", func(svc *corev1.Service) { svc.Spec.Ports[0].NodePort = 31000 })
+		begin := time.Now()
+		for s.condition("default/other", providers.ConditionProvisioned).Status != "True" {
+			_ = s.ensure("default/other")
+			if time.Sleep(time.Second); time.Since(begin) > delays.Provisioning+30*time.Second {
+				t.Fatalf("after %v: %+v", time.Since(begin), s.condition("default/other", providers.ConditionProvisioned))
+			}
+		}
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	smithy "github.com/aws/smithy-go"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -236,7 +237,8 @@ func TestDiscover(t *testing.T) {
 		{Site{Region: "eu-west-1"}, Site{"eu-west-1", "vpc-1"}},
 		{Site{Region: "eu-west-1", VPC: "vpc-2"}, Site{"eu-west-1", "vpc-2"}},
 	} {
-		if cfg, got, err := Discover(t.Context(), tc.given); err != nil || got != tc.want || cfg.Region != tc.want.Region {
+		cfg, got, err := Discover(t.Context(), tc.given)
+		if err != nil || got != tc.want || cfg.Region != tc.want.Region {
 			t.Errorf("given %v: got %v, %v; want %v", tc.given, got, err, tc.want)
 		}
 	}
@@ -274,6 +276,9 @@ func TestDoubt(t *testing.T) {
 			after, later := m.unclaim("default/web")
 			if now != tc.now || later != tc.later || now && woken != key || later && after != key {
 				t.Errorf("woken at once %v, afterwards %v", now, later)
+		if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); !ok || client.GetTimeout() != answerPatience {
+			t.Error("a call that is never answered is never given up")
+		}
 			}
 			if r, _ := m.get("default/web"); (r.stack == nil && r.hash == "") != (tc.now || tc.later) {
 				t.Errorf("it is known as %+v", r)

@@ -47,15 +47,15 @@ func (p *Provider) lookLater(stack string, looks int) {
 }
 
 // runLooks looks at what takes time: load balancers together, and at the targets
-// of those that are active.
+// of those that are active. A look that takes long keeps no other one waiting.
 func (p *Provider) runLooks(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, healthLooks)
 	for due := p.looks.next(ctx); due != nil; due = p.looks.next(ctx) {
-		var wg sync.WaitGroup
-		slots := make(chan struct{}, healthLooks)
 		for _, stack := range due {
 			wg.Go(func() { p.look(ctx, stack, slots) })
 		}
-		wg.Wait()
 	}
 }
 

@@ -81,7 +81,7 @@ func configOf(cloud *fakeaws.Cloud) sdk.Config {
 	return sdk.Config{
 		Region:       "eu-west-1",
 		BaseEndpoint: new("http://aws.test"),
-		HTTPClient:   &http.Client{Transport: cloud.Transport()},
+		HTTPClient:   &http.Client{Transport: cloud.Transport(), Timeout: answerPatience},
 		Retryer:      patient,
 		Credentials: sdk.CredentialsProviderFunc(func(context.Context) (sdk.Credentials, error) {
 			return sdk.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "secret"}, nil
@@ -100,7 +100,7 @@ func (s *site) start() {
 	s.stop()
 	ctx, cancel := context.WithCancel(s.t.Context())
 	cfg := configOf(s.cloud)
-	cfg.HTTPClient = &http.Client{Transport: &mortal{next: s.cloud.Transport(), left: s.fatal, die: cancel}}
+	cfg.HTTPClient = &http.Client{Transport: &mortal{next: s.cloud.Transport(), left: s.fatal, die: cancel}, Timeout: answerPatience}
 	s.fatal = 0
 	o := Options{
 		Clients: NewClients(cfg),
@@ -130,18 +130,26 @@ type mortal struct {
 }
 
 func (m *mortal) RoundTrip(r *http.Request) (*http.Response, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.dead {
+	if m.isDead() {
 		return nil, context.Canceled
 	}
 	resp, err := m.next.RoundTrip(r)
+	m.mu.Lock()
 	if m.left--; m.left == 0 {
 		m.dead = true
 		m.die()
+	}
+	m.mu.Unlock()
+	if m.isDead() {
 		return nil, context.Canceled
 	}
 	return resp, err
+}
+
+func (m *mortal) isDead() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dead
 }
 
 func (s *site) wake(key providers.Key) {

@@ -15,6 +15,8 @@ const (
 	Err500 FaultKind = "Err500"
 	// Timeout cuts the connection before anything has changed.
 	Timeout FaultKind = "Timeout"
+	// Silence never answers, and changes nothing: who called has to hang up.
+	Silence FaultKind = "Silence"
 	// LostAnswer makes the change, and cuts the connection.
 	LostAnswer FaultKind = "LostAnswer"
 	// Throttle refuses one call as an empty bucket does.

@@ -62,6 +62,9 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	hook(call)
 
 	out, cut, err := c.answer(call, req)
+	if errors.Is(err, errSilent) {
+		<-r.Context().Done()
+	}
 	if cut {
 		panic(http.ErrAbortHandler) // closes the connection without an answer
 	}
@@ -77,10 +80,12 @@ func (c *Cloud) answer(call Call, req request) (out any, cut bool, err error) {
 	switch {
 	case kind == Timeout:
 		err = errCut
+	case kind == Silence:
+		err = errSilent
 	case err == nil:
 		out, err = c.run(req)
 	}
-	cut = kind == Timeout || kind == LostAnswer
+	cut = kind == Timeout || kind == Silence || kind == LostAnswer
 	call.Fault = kind
 	call.Cut = cut
 	var refused *apiError
@@ -92,7 +97,10 @@ func (c *Cloud) answer(call Call, req request) (out any, cut bool, err error) {
 	return out, cut, err
 }
 
-var errCut = errors.New("the connection is cut")
+var (
+	errCut    = errors.New("the connection is cut")
+	errSilent = errors.New("the connection stays open")
+)
 
 // admit says whether a call gets to do anything.
 func (c *Cloud) admit(call Call, req request) (FaultKind, error) {
@@ -102,7 +110,7 @@ func (c *Cloud) admit(call Call, req request) (FaultKind, error) {
 		return "", err
 	}
 	kind, err := c.fault(call, d)
-	if kind == Timeout || err != nil {
+	if kind == Timeout || kind == Silence || err != nil {
 		return kind, err
 	}
 	if !c.take(name, call.Time) {
