@@ -79,8 +79,7 @@ func applied(svc *corev1.Service, r record) map[string]string {
 	return map[string]string{annotation.KeyApplied: hash}
 }
 
-// refuse turns an error into what the controller and the user are to know. The
-// pause before the next try grows with failures in a row.
+// refuse turns an error into what the controller and the user are to know.
 func (p *Provider) refuse(a *ask, err error) error {
 	if errors.Is(err, errStale) {
 		err = refusal(providers.ReasonBackendError, afterFailure, "AWS answers otherwise each time it is asked what there is: this is tried again on its own")
@@ -89,8 +88,13 @@ func (p *Provider) refuse(a *ask, err error) error {
 	if !ok {
 		return err
 	}
+	return p.slower(a.stack, told)
+}
+
+// slower has the pause before the next try grow with failures in a row.
+func (p *Provider) slower(stack string, told *providers.Refusal) *providers.Refusal {
 	failures := 0
-	p.memory.update(a.stack, func(r *record) { failures, r.failures = r.failures, r.failures+1 })
+	p.memory.update(stack, func(r *record) { failures, r.failures = r.failures, r.failures+1 })
 	out := *told
 	if out.RetryAfter > 0 {
 		out.RetryAfter = min(out.RetryAfter<<min(failures, 8), longestRetry)

@@ -365,6 +365,32 @@ func TestDeletionProtection(t *testing.T) {
 		if got := s.cloud.Dump(); got != before {
 			t.Errorf("something changed:\n%s", difference(before, got))
 		}
+		// AWS does not tell when that changes.
+		for range 20 {
+			refusal, _ := errors.AsType[*providers.Refusal](s.provider.Release(s.t.Context(), providers.KeyOf(svc)))
+			if refusal == nil || refusal.RetryAfter == 0 || refusal.RetryAfter > longestRetry {
+				t.Fatalf("got %+v, which is not tried again in time", refusal)
+			}
+		}
+		s.unprotect()
+		if err := s.release("default/web"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Users put right at AWS what AWS lacks, and tell nobody.
+func TestRefusedUntilAWSChanges(t *testing.T) {
+	inBubble(t, awsLike(), func(s *site) {
+		s.service("web", func(svc *corev1.Service) { svc.Annotations[annotation.KeySecurityGroups] = "later" })
+		if err := s.ensure("default/web"); reasonOfErr(err) != providers.ReasonInvalidRequest || !strings.Contains(err.Error(), "later") {
+			t.Fatalf("without the security group: %v", err)
+		}
+		s.cloud.AddSecurityGroup(fakeaws.SecurityGroup{ID: "sg-1", VPC: s.eks.VPC, Name: "1", Description: "1", Tags: map[string]string{"Name": "later"}})
+		s.settle("default/web")
+		if c := s.condition("default/web", providers.ConditionProvisioned); c.Status != "True" {
+			t.Errorf("with it: %+v", c)
+		}
 	})
 }
 

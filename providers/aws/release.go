@@ -21,8 +21,11 @@ func (p *Provider) release(ctx context.Context, stack string) error {
 		}
 		p.memory.update(stack, func(r *record) { r.stack = nil })
 	}
+	if told, ok := errors.AsType[*providers.Refusal](explain("delete what "+stack+" has", err)); ok {
+		return p.slower(stack, told)
+	}
 	if err != nil {
-		return explain("delete what "+stack+" has", err)
+		return fmt.Errorf("delete what %s has: %w", stack, err)
 	}
 	p.memory.drop(stack)
 	p.looks.drop(stack)

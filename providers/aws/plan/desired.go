@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/berth-lb/berth/providers"
 	"github.com/berth-lb/berth/providers/aws/annotation"
@@ -75,11 +76,11 @@ func (o outline) replaceable() error {
 	}
 	for _, old := range o.Existing.LoadBalancers {
 		if old.Name == o.Settings.Name {
-			return refuse("%s: %q is the name of the load balancer that has to be replaced, since scheme %s and security groups are given when one is made; allowed is another name, or none",
+			return refuseForNow("%s: %q is the name of the load balancer that has to be replaced, since scheme %s and security groups are given when one is made; allowed is another name, or none",
 				annotation.KeyName, old.Name, old.Scheme)
 		}
 		if protected(old) && o.Settings.Attributes[deletionProtection] != "false" {
-			return refuse("load balancer %s has %s=true, and has to be replaced, since its scheme %s and whether it has security groups can't change: set %s=false by %s, or take back the change",
+			return refuseForNow("load balancer %s has %s=true, and has to be replaced, since its scheme %s and whether it has security groups can't change: set %s=false by %s, or take back the change",
 				old.Name, deletionProtection, old.Scheme, deletionProtection, annotation.KeyAttributes)
 		}
 	}
@@ -165,7 +166,7 @@ func Deletable(observed Stack) error {
 			return fmt.Errorf("delete load balancer %s: its attributes were not looked at", lb.Name)
 		}
 		if protected(lb) {
-			return refuse("load balancer %s has %s=true and stays: set the attribute to false, by %s while the Service exists or at AWS",
+			return refuseForNow("load balancer %s has %s=true and stays: set the attribute to false, by %s while the Service exists or at AWS",
 				lb.Name, deletionProtection, annotation.KeyAttributes)
 		}
 	}
@@ -174,6 +175,17 @@ func Deletable(observed Stack) error {
 
 func refuse(format string, args ...any) *providers.Refusal {
 	return &providers.Refusal{Reason: providers.ReasonInvalidRequest, Message: fmt.Sprintf(format, args...)}
+}
+
+// retryAfter is the first pause before something is tried again that waits for
+// users to change something at AWS, who tell nobody.
+const retryAfter = 10 * time.Second
+
+// refuseForNow refuses because of what AWS holds.
+func refuseForNow(format string, args ...any) *providers.Refusal {
+	r := refuse(format, args...)
+	r.RetryAfter = retryAfter
+	return r
 }
 
 // unique drops what comes a second time.

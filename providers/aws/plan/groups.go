@@ -24,7 +24,7 @@ func (o outline) attachedGroups() ([]string, error) {
 	for _, name := range o.Settings.SecurityGroups {
 		id, ok := o.Cloud.SecurityGroups[name]
 		if !ok {
-			return nil, refuse("%s: %q is neither the ID of a security group of VPC %s nor the tag Name of exactly one", annotation.KeySecurityGroups, name, o.Cloud.VPC.ID)
+			return nil, refuseForNow("%s: %q is neither the ID of a security group of VPC %s nor the tag Name of exactly one", annotation.KeySecurityGroups, name, o.Cloud.VPC.ID)
 		}
 		ids = append(ids, id)
 	}

@@ -66,7 +66,7 @@ func (o outline) namedSubnets() ([]Subnet, error) {
 			return slices.ContainsFunc(chosen, func(c Subnet) bool { return c.ID == s.ID })
 		})
 		if len(found) == 0 {
-			return nil, refuse("%s: %q is neither the ID nor the tag Name of a subnet of VPC %s; allowed are those it has: %s",
+			return nil, refuseForNow("%s: %q is neither the ID nor the tag Name of a subnet of VPC %s; allowed are those it has: %s",
 				annotation.KeySubnets, name, o.Cloud.VPC.ID, some(o.Cloud.Subnets, func(s Subnet) string { return s.ID }))
 		}
 		chosen = append(chosen, found[0])
@@ -163,10 +163,10 @@ func (o outline) unusable(s Subnet) string {
 
 func (o outline) noSubnet(candidates []Subnet) error {
 	if len(candidates) == 0 {
-		return refuse("no subnet of VPC %s is for load balancers of scheme %s: tag one in each zone with %s=1 (there are %s), or name them by %s",
+		return refuseForNow("no subnet of VPC %s is for load balancers of scheme %s: tag one in each zone with %s=1 (there are %s), or name them by %s",
 			o.Cloud.VPC.ID, o.scheme, roleTag(o.scheme), some(o.Cloud.Subnets, func(s Subnet) string { return s.ID }), annotation.KeySubnets)
 	}
-	return refuse("no subnet of VPC %s can be used for scheme %s: %s; change that, tag others with %s=1, or name them by %s",
+	return refuseForNow("no subnet of VPC %s can be used for scheme %s: %s; change that, tag others with %s=1, or name them by %s",
 		o.Cloud.VPC.ID, o.scheme, some(candidates, func(s Subnet) string { return s.ID + " " + o.unusable(s) }), roleTag(o.scheme), annotation.KeySubnets)
 }
 
@@ -176,11 +176,11 @@ func (o outline) suitable(chosen []Subnet, addresses annotation.IPAddressType) e
 	inZone := map[string]string{}
 	for _, s := range chosen {
 		if first, taken := inZone[s.Zone]; taken && s.Zone != "" {
-			return refuse("%s: %s and %s are both in zone %s; allowed is one for each zone", annotation.KeySubnets, first, s.ID, s.Zone)
+			return refuseForNow("%s: %s and %s are both in zone %s; allowed is one for each zone", annotation.KeySubnets, first, s.ID, s.Zone)
 		}
 		inZone[s.Zone] = s.ID
 		if addresses == annotation.DualStack && len(s.IPv6) == 0 && s.CIDR.IsValid() {
-			return refuse("%s: %s needs IPv6, and subnet %s has no IPv6 range: give it one, or use %s", annotation.KeyIPAddressType, addresses, s.ID, annotation.IPv4)
+			return refuseForNow("%s: %s needs IPv6, and subnet %s has no IPv6 range: give it one, or use %s", annotation.KeyIPAddressType, addresses, s.ID, annotation.IPv4)
 		}
 	}
 	return nil
@@ -227,7 +227,7 @@ func (o outline) allowedAddresses(chosen []Subnet) error {
 		case asked.only != o.scheme:
 			return refuse("%s: the load balancer is %s; allowed with %s: %s", asked.key, o.scheme, annotation.KeyScheme, asked.only)
 		case asked.count != len(chosen):
-			return refuse("%s: %d for %d subnets (%s); allowed is one for each", asked.key, asked.count, len(chosen), some(chosen, func(s Subnet) string { return s.ID }))
+			return refuseForNow("%s: %d for %d subnets (%s); allowed is one for each", asked.key, asked.count, len(chosen), some(chosen, func(s Subnet) string { return s.ID }))
 		}
 	}
 	return nil
@@ -262,7 +262,7 @@ func within(key string, asked []netip.Addr, s Subnet, ranges ...netip.Prefix) (n
 			return a, nil
 		}
 	}
-	return netip.Addr{}, refuse("%s: none of %v is in subnet %s; allowed are addresses of %v", key, asked, s.ID, ranges)
+	return netip.Addr{}, refuseForNow("%s: none of %v is in subnet %s; allowed are addresses of %v", key, asked, s.ID, ranges)
 }
 
 // reachable refuses a change that would take the load balancer its only zone: a
@@ -273,7 +273,7 @@ func (o outline) reachable(mappings []SubnetMapping) error {
 	}
 	for _, has := range o.existing.Subnets {
 		if moves(has, mappings[0]) {
-			return refuse("%s is the only zone of load balancer %s, and can't get another subnet or other addresses while it is: add a second zone by %s first, or delete and create the Service",
+			return refuseForNow("%s is the only zone of load balancer %s, and can't get another subnet or other addresses while it is: add a second zone by %s first, or delete and create the Service",
 				has.Zone, o.existing.Name, annotation.KeySubnets)
 		}
 	}
