@@ -35,9 +35,12 @@ func (p *Provider) read(ctx context.Context, req providers.Request) (*ask, error
 	if a.warnings = warnings; err != nil {
 		return a, err
 	}
-	nodes, again := p.nodes.settle(req.Nodes)
-	if !again.IsZero() {
-		p.wakes.by(a.key, again)
+	nodes := req.Nodes
+	if settings.TargetType != annotation.IP {
+		var again time.Time
+		if nodes, again = p.nodes.settle(req.Nodes); !again.IsZero() {
+			p.wakes.by(a.key, again)
+		}
 	}
 	if err := p.inventory.wait(ctx, ever); err != nil {
 		return a, err

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 const (
@@ -21,16 +23,28 @@ const (
 
 // nodeSets holds back a changing set of nodes until it rests.
 type nodeSets struct {
-	mu      sync.Mutex
-	settled nodeSet
-	coming  nodeSet
+	mu sync.Mutex
+	// begun says that there was a first set, which counts at once, and moving that
+	// another one is coming.
+	begun, moving   bool
+	settled, coming nodeSet
 	// first and last are when coming began to differ, and when it changed last.
 	first, last time.Time
+	// sums are of the nodes that were there last, by name.
+	sums map[string]nodeSum
 }
 
+// nodeSet may be empty.
 type nodeSet struct {
 	nodes []*corev1.Node
 	sum   uint64
+}
+
+// nodeSum is of one version of a node.
+type nodeSum struct {
+	uid     types.UID
+	version string
+	sum     uint64
 }
 
 // settle returns the nodes to use in place of those that there are. Where that
@@ -38,21 +52,20 @@ type nodeSet struct {
 func (s *nodeSets) settle(nodes []*corev1.Node) (use []*corev1.Node, again time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, sum := time.Now(), sumOf(nodes)
+	now, sum := time.Now(), s.sumOf(nodes)
 	switch {
-	case s.settled.nodes == nil, sum == s.settled.sum:
-		s.settled = nodeSet{nodes, sum}
+	case !s.begun, sum == s.settled.sum:
+		s.begun, s.moving, s.settled, s.coming = true, false, nodeSet{nodes, sum}, nodeSet{}
 		return nodes, time.Time{}
-	case sum != s.coming.sum || s.coming.nodes == nil:
-		if s.coming.nodes == nil {
-			s.first = now
-		}
+	case !s.moving:
+		s.moving, s.coming, s.first, s.last = true, nodeSet{nodes, sum}, now, now
+	case sum != s.coming.sum:
 		s.coming, s.last = nodeSet{nodes, sum}, now
 	}
 	if due := s.due(); now.Before(due) {
 		return s.settled.nodes, due
 	}
-	s.settled, s.coming = nodeSet{nodes, sum}, nodeSet{}
+	s.settled, s.coming, s.moving = nodeSet{nodes, sum}, nodeSet{}, false
 	return nodes, time.Time{}
 }
 
@@ -64,14 +77,27 @@ func (s *nodeSets) due() time.Time {
 	return due
 }
 
-// sumOf is of all that may decide whether a node is a target.
-func sumOf(nodes []*corev1.Node) uint64 {
-	sum := fnv.New64a()
+// sumOf is of all that may decide whether a node is a target. What did not change
+// is not looked at again: every Service asks, for every event.
+func (s *nodeSets) sumOf(nodes []*corev1.Node) uint64 {
+	sum, sums := fnv.New64a(), make(map[string]nodeSum, len(nodes))
 	for _, n := range nodes {
-		fmt.Fprintf(sum, "%s\x00%s\x00", n.Name, n.Spec.ProviderID)
-		for _, key := range slices.Sorted(maps.Keys(n.Labels)) {
-			fmt.Fprintf(sum, "%s=%s\x00", key, n.Labels[key])
+		known := s.sums[n.Name]
+		if n.ResourceVersion == "" || known.uid != n.UID || known.version != n.ResourceVersion {
+			known = nodeSum{n.UID, n.ResourceVersion, sumOf(n)}
 		}
+		sums[n.Name] = known
+		_, _ = sum.Write(binary.BigEndian.AppendUint64(nil, known.sum)) // does not fail
+	}
+	s.sums = sums
+	return sum.Sum64()
+}
+
+func sumOf(n *corev1.Node) uint64 {
+	sum := fnv.New64a()
+	fmt.Fprintf(sum, "%s\x00%s\x00", n.Name, n.Spec.ProviderID)
+	for _, key := range slices.Sorted(maps.Keys(n.Labels)) {
+		fmt.Fprintf(sum, "%s=%s\x00", key, n.Labels[key])
 	}
 	return sum.Sum64()
 }

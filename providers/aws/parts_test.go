@@ -208,6 +208,17 @@ func TestNodesSettle(t *testing.T) {
 			}
 		}
 		s = nodeSets{}
+		for i, use := range []int{3, 3, 3, 0, 0} { // no node at all is a set like any other
+			has := min(i, 1)*-3 + 3
+			if got, _ := s.settle(set(has)); len(got) != use {
+				t.Errorf("%d nodes of which none is left: after %d s %d are used", 3, i, len(got))
+			}
+			time.Sleep(quiet / 2)
+		}
+		if _, again := s.settle(nil); !again.IsZero() {
+			t.Error("without nodes it never rests")
+		}
+		s = nodeSets{}
 		s.settle(set(1))
 		begin := time.Now()
 		for i := 2; ; i++ {
@@ -220,6 +231,30 @@ func TestNodesSettle(t *testing.T) {
 			t.Errorf("nodes that never rest waited %v", took)
 		}
 	})
+}
+
+// A node that is as it was is not looked at again.
+func TestNodeSums(t *testing.T) {
+	node := func(version, label string) []*corev1.Node {
+		return []*corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1", ResourceVersion: version, Labels: map[string]string{"x": label}}}}
+	}
+	var s nodeSets
+	first := s.sumOf(node("1", "a"))
+	for _, tc := range []struct {
+		why   string
+		nodes []*corev1.Node
+		same  bool
+	}{
+		{"the same version is taken to be the same", node("1", "b"), true},
+		{"another version is looked at", node("2", "b"), false},
+		{"and may be the same in what counts", node("3", "a"), true},
+		{"what has no version is looked at", node("", "b"), false},
+		{"no node is none", nil, false},
+	} {
+		if same := s.sumOf(tc.nodes) == first; same != tc.same {
+			t.Errorf("%s: the same %t", tc.why, same)
+		}
+	}
 }
 
 func TestDiscover(t *testing.T) {
