@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/providers/aws/annotation"
 	"github.com/berth-lb/berth/providers/aws/plan"
 )
 
@@ -247,7 +248,7 @@ func (b *backend) run(ctx context.Context) {
 // not known to let that in.
 func (b *backend) closed(ctx context.Context, stack string, req plan.Request, desired plan.Stack) (closed []string, err error) {
 	b.note(stack, req, desired)
-	groups, err := b.nodeGroups(ctx, req.Nodes)
+	groups, err := b.groupsToOpen(ctx, stack, req, desired)
 	if err != nil {
 		return nil, err
 	}
@@ -438,7 +439,7 @@ func (b *backend) plan(ctx context.Context, stack string, req plan.Request, desi
 		return nil, nil
 	}
 	b.note(stack, req, desired)
-	groups, err := b.nodeGroups(ctx, req.Nodes)
+	groups, err := b.groupsToOpen(ctx, stack, req, desired)
 	if err != nil {
 		return nil, err
 	}
@@ -472,10 +473,21 @@ func (b *backend) changed(id string, change func([]plan.Rule) []plan.Rule) {
 	b.rules[id] = groupRules{at: time.Now(), rules: change(b.rules[id].rules)}
 }
 
-// nodeGroups returns the groups to open for nodes, sorted: one of each.
-func (b *backend) nodeGroups(ctx context.Context, nodes []*corev1.Node) ([]string, error) {
-	instances := instancesOf(nodes)
-	byInstance, err := b.topology.nodeGroups(ctx, instances)
+// groupsToOpen returns the groups of all nodes and of the pods that are targets,
+// sorted: one of each. Nodes count before pods are there, so that those find them
+// open; pods may have network interfaces of their own.
+func (b *backend) groupsToOpen(ctx context.Context, stack string, req plan.Request, desired plan.Stack) ([]string, error) {
+	b.mu.Lock()
+	needed := len(b.needs[stack]) > 0
+	b.mu.Unlock()
+	if !needed {
+		return nil, nil
+	}
+	nodes, err := b.topology.instances.get(ctx, instancesOf(req.Nodes))
+	if err != nil {
+		return nil, err
+	}
+	pods, err := b.topology.addresses.get(ctx, podsIn(desired))
 	if err != nil {
 		return nil, err
 	}
@@ -484,12 +496,29 @@ func (b *backend) nodeGroups(ctx context.Context, nodes []*corev1.Node) ([]strin
 		return nil, err
 	}
 	chosen := map[string]bool{}
-	for _, id := range slices.Sorted(maps.Keys(byInstance)) {
-		if group := b.choose(byInstance[id], all.byID); group != "" {
-			chosen[group] = true
+	for _, has := range []map[string][]string{nodes, pods} {
+		for _, id := range sortedKeys(has) {
+			if group := b.choose(has[id], all.byID); group != "" {
+				chosen[group] = true
+			}
 		}
 	}
-	return slices.Sorted(maps.Keys(chosen)), nil
+	return sortedKeys(chosen), nil
+}
+
+// podsIn returns the addresses of targets that network interfaces of the VPC may
+// have, sorted. Those of IPv6 are out of prefixes, which can't be looked for.
+func podsIn(desired plan.Stack) []string {
+	var addresses []string
+	for _, g := range desired.TargetGroups {
+		for _, t := range g.Targets {
+			if g.TargetType == annotation.IP && t.Zone == "" && !strings.Contains(t.ID, ":") {
+				addresses = append(addresses, t.ID)
+			}
+		}
+	}
+	slices.Sort(addresses)
+	return slices.Compact(addresses)
 }
 
 // instancesOf returns the IDs of instances, sorted; other nodes are left out.
@@ -505,7 +534,7 @@ func instancesOf(nodes []*corev1.Node) []string {
 	return slices.Compact(ids)
 }
 
-// choose returns the one of a node's groups that is opened: of several, that
+// choose returns the one of the groups of a node or pod that is opened: of several, that
 // with the cluster's tag, and of several of those the first.
 func (b *backend) choose(ids []string, all securityGroups) string {
 	tag := "kubernetes.io/cluster/" + b.cluster.Name
@@ -531,7 +560,7 @@ func (b *backend) tell(candidates []string, tagged bool, tag string) {
 	b.told[key] = true
 	b.mu.Unlock()
 	if !told {
-		b.log.Info("nodes have several security groups that may be opened to load balancers: the first is taken; tag one alone to choose another",
+		b.log.Info("nodes or pods have several security groups that may be opened to load balancers: the first is taken; tag one alone to choose another",
 			"groups", candidates, "tag", tag, "tagged", tagged)
 	}
 }

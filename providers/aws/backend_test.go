@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/providers/aws/annotation"
 	"github.com/berth-lb/berth/providers/aws/fakeaws"
 	"github.com/berth-lb/berth/providers/aws/plan"
 )
@@ -335,4 +336,42 @@ func TestRecognize(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Pods with network interfaces of their own, as by security groups for pods or on
+// Fargate, are let in by groups that no node has.
+func TestPodsWithGroups(t *testing.T) {
+	inBubble(t, awsLike(), func(s *site) {
+		s.cloud.AddSecurityGroup(fakeaws.SecurityGroup{ID: "sg-pods", VPC: s.eks.VPC, Name: "pods", Description: "pods"})
+		s.cloud.AddNetworkInterface(fakeaws.NetworkInterface{ID: "eni-pod", Subnet: s.eks.Private[0], PrivateIP: "10.0.96.201", Groups: []string{"sg-pods"}})
+		s.service("web", func(svc *corev1.Service) { svc.Annotations[annotation.KeyTargetType] = "ip" })
+		s.settle("default/web")
+		bare := s.rulesIn("sg-pods")
+		s.pods["web"] = []string{"10.0.96.200", "10.0.96.201"}
+		s.cloud.Reset()
+		s.settle("default/web")
+		if rules := s.rulesIn("sg-pods"); len(bare) > 0 || len(rules) != 1 || rules[0].From != 8080 {
+			t.Errorf("its group lets in %v, and before %v", rules, bare)
+		}
+		if rules := s.rulesIn(s.eks.NodeGroup); len(rules) != 1 {
+			t.Errorf("the nodes' group lets in %v", rules)
+		}
+		if n := s.cloud.Counts()["DescribeNetworkInterfaces"]; n > 1 {
+			t.Errorf("%d calls for one pod", n)
+		}
+		if err := s.release("default/web"); err != nil {
+			t.Fatal(err)
+		}
+		if rules := s.rulesIn("sg-pods"); len(rules) > 0 {
+			t.Errorf("when it is gone its group lets in %v", rules)
+		}
+	})
+}
+
+func (s *site) rulesIn(group string) []plan.Rule {
+	all, err := listGroups(s.t.Context(), NewClients(configOf(s.cloud)).Network, filter("group-id", group))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return all[group].Ingress
 }

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
@@ -64,7 +65,11 @@ func (p *Provider) scan(ctx context.Context) error {
 		return err
 	}
 	p.backend.refresh(groups)
-	p.topology.forgetInstances()
+	for _, d := range []*directory{p.topology.instances, p.topology.addresses} {
+		if err := d.renew(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error(err, "looking for what changed at AWS: nodes and pods are taken to have the security groups that they had")
+		}
+	}
 	p.scans.mu.Lock()
 	turn := p.scans.turns
 	p.scans.turns++
@@ -105,9 +110,7 @@ func (p *Provider) compare(ctx context.Context, stack string, r record, groups s
 	}
 	observed, err := p.observer.glance(ctx, stack, groups)
 	if err != nil {
-		if ctx.Err() == nil {
-			p.log.Error(err, "looking for what changed at AWS", "service", stack)
-		}
+		p.notSeen(ctx, stack, r, err)
 		return
 	}
 	request := r.request
@@ -118,7 +121,7 @@ func (p *Provider) compare(ctx context.Context, stack string, r record, groups s
 		return
 	}
 	if err := p.inTurn(ctx, stack, r, &observed, desired, turn); err != nil {
-		p.disagree(stack, r)
+		p.notSeen(ctx, stack, r, err)
 		return
 	}
 	assume(&observed, desired)
@@ -128,6 +131,18 @@ func (p *Provider) compare(ctx context.Context, stack string, r record, groups s
 	}
 	if r.stack == nil {
 		p.learn(stack, r, observed, desired)
+	}
+}
+
+// notSeen is for a stack that a scan could not look at. Only what vanished
+// meanwhile is a reason to look closely: an account that is short of calls would
+// be even more so.
+func (p *Provider) notSeen(ctx context.Context, stack string, r record, err error) {
+	switch {
+	case errors.Is(err, errStale):
+		p.disagree(stack, r)
+	case ctx.Err() == nil:
+		p.log.Error(explain("look at what it has", err), "looking for what changed at AWS", "service", stack)
 	}
 }
 

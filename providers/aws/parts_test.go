@@ -115,7 +115,6 @@ func TestBatch(t *testing.T) {
 			}
 		})
 	})
-	t.Run("who leaves does not end the call of others, and the last one does", func(t *testing.T) {
 	t.Run("who comes after the last one left has a call of its own", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b, _ := fetches(20)
@@ -129,6 +128,7 @@ func TestBatch(t *testing.T) {
 			}
 		})
 	})
+	t.Run("who leaves does not end the call of others, and the last one does", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b, _ := fetches(20)
 			first, leave := context.WithTimeout(t.Context(), time.Second)
@@ -276,6 +276,9 @@ func TestDiscover(t *testing.T) {
 		if err != nil || got != tc.want || cfg.Region != tc.want.Region {
 			t.Errorf("given %v: got %v, %v; want %v", tc.given, got, err, tc.want)
 		}
+		if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); !ok || client.GetTimeout() != answerPatience {
+			t.Error("a call that is never answered is never given up")
+		}
 	}
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	for flag, given := range map[string]Site{"--aws-region": {VPC: "vpc-1"}, "--aws-vpc-id": {Region: "eu-west-1"}} {
@@ -311,9 +314,6 @@ func TestDoubt(t *testing.T) {
 			after, later := m.unclaim("default/web")
 			if now != tc.now || later != tc.later || now && woken != key || later && after != key {
 				t.Errorf("woken at once %v, afterwards %v", now, later)
-		if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); !ok || client.GetTimeout() != answerPatience {
-			t.Error("a call that is never answered is never given up")
-		}
 			}
 			if r, _ := m.get("default/web"); (r.stack == nil && r.hash == "") != (tc.now || tc.later) {
 				t.Errorf("it is known as %+v", r)

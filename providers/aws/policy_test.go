@@ -35,7 +35,6 @@ var behind = map[string]string{
 	"ec2:DescribeAccountAttributes": "CreateLoadBalancer",
 	"ec2:DescribeAddresses":         "CreateLoadBalancer and SetSubnets, with allocations",
 	"ec2:DescribeInternetGateways":  "CreateLoadBalancer, internet-facing",
-	"ec2:DescribeNetworkInterfaces": "CreateLoadBalancer",
 	"iam:CreateServiceLinkedRole":   "the first CreateLoadBalancer of an account",
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -23,9 +22,8 @@ const (
 	// retryAge is how old it may be where something is to be refused because it
 	// is not there: what was made a moment ago is then found.
 	retryAge = 10 * time.Second
-	// groupPage and instancePage bound the answers of EC2.
-	groupPage    = 500
-	instancePage = 200
+	// groupPage bounds the answers of EC2.
+	groupPage = 500
 )
 
 // topology is what the VPC of the cluster is like, asked once for all Services.
@@ -36,11 +34,9 @@ type topology struct {
 	network cached[network]
 	groups  cached[vpcGroups]
 
-	// instance asks for the groups of an instance's first network interface.
-	instance batch[[]string]
-	mu       sync.Mutex
-	// known are those answered, by instance: they hardly ever change.
-	known map[string][]string
+	// instances are the security groups of their first network interfaces, by ID,
+	// and addresses those of the network interfaces that have them.
+	instances, addresses *directory
 }
 
 // network is where load balancers may stand.
@@ -61,10 +57,11 @@ type vpcGroups struct {
 }
 
 func newTopology(calls Network, vpc string) *topology {
-	t := &topology{ec2: calls, vpc: vpc, known: map[string][]string{}}
+	t := &topology{ec2: calls, vpc: vpc}
 	t.network.load = t.loadNetwork
 	t.groups.load = t.loadGroups
-	t.instance = batch[[]string]{size: instancePage, fetch: t.fetchInstances}
+	t.instances = newDirectory("describe the instances of nodes", t.fetchInstances)
+	t.addresses = newDirectory("describe the network interfaces of pods", t.fetchAddresses)
 	return t
 }
 
@@ -262,41 +259,6 @@ func (all securityGroups) only(ids []string) securityGroups {
 	return out
 }
 
-// nodeGroups returns, by instance, the security groups of its first network
-// interface. An instance that is not there is absent.
-func (t *topology) nodeGroups(ctx context.Context, instances []string) (map[string][]string, error) {
-	out := make(map[string][]string, len(instances))
-	var unknown []string
-	t.mu.Lock()
-	for _, id := range instances {
-		if groups, ok := t.known[id]; ok {
-			out[id] = groups
-		} else {
-			unknown = append(unknown, id)
-		}
-	}
-	t.mu.Unlock()
-	if len(unknown) == 0 {
-		return out, nil
-	}
-	found, err := t.instance.get(ctx, unknown...)
-	if err != nil {
-		return nil, explain("describe the instances of nodes", err)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	maps.Copy(t.known, found)
-	maps.Copy(out, found)
-	return out, nil
-}
-
-// forgetInstances has all instances be asked for again.
-func (t *topology) forgetInstances() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	clear(t.known)
-}
-
 // fetchInstances asks by filter: an instance that is gone would fail a call that
 // names it.
 func (t *topology) fetchInstances(ctx context.Context, ids []string) (map[string][]string, error) {
@@ -323,6 +285,31 @@ func firstInterfaceGroups(i ec2types.Instance) []string {
 			groups = n.Groups
 		}
 	}
+	return groupIDs(groups)
+}
+
+// fetchAddresses asks for the network interfaces that have addresses. Those out of
+// a prefix of an interface are not found.
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeNetworkInterfaces.html
+func (t *topology) fetchAddresses(ctx context.Context, addresses []string) (map[string][]string, error) {
+	out := map[string][]string{}
+	filters := append(filter("addresses.private-ip-address", addresses...), filter("vpc-id", t.vpc)...)
+	pages := ec2.NewDescribeNetworkInterfacesPaginator(t.ec2, &ec2.DescribeNetworkInterfacesInput{Filters: filters})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range page.NetworkInterfaces {
+			for _, a := range n.PrivateIpAddresses {
+				out[sdk.ToString(a.PrivateIpAddress)] = groupIDs(n.Groups)
+			}
+		}
+	}
+	return out, nil
+}
+
+func groupIDs(groups []ec2types.GroupIdentifier) []string {
 	var ids []string
 	for _, g := range groups {
 		ids = append(ids, sdk.ToString(g.GroupId))
