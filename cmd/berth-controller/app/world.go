@@ -38,7 +38,6 @@ func look(ctx context.Context, c client.Reader) (world, error) {
 	slices.SortFunc(w.services, func(a, b *corev1.Service) int {
 		return strings.Compare(providers.KeyOf(a).String(), providers.KeyOf(b).String())
 	})
-	slices.SortFunc(w.nodes, func(a, b *corev1.Node) int { return strings.Compare(a.Name, b.Name) })
 	for _, s := range pointers(slicesOf.Items) {
 		key := client.ObjectKey{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
 		w.slices[key] = append(w.slices[key], s)
