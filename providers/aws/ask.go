@@ -19,10 +19,13 @@ type ask struct {
 	providers.Request
 	key   providers.Key
 	stack string
-	// request is complete but for Existing.
+	// request is complete but for Existing, and for Settings and Cloud where
+	// annotations are wrong.
 	request plan.Request
 	// hash is of what is wanted; empty if that can't be told without what exists.
 	hash string
+	// decided says that what is wanted is known, with what exists.
+	decided bool
 	// warnings are for the user, about what is not looked at.
 	warnings []string
 }
@@ -31,27 +34,27 @@ type ask struct {
 // returns an ask to answer.
 func (p *Provider) read(ctx context.Context, req providers.Request) (*ask, error) {
 	a := &ask{Request: req, key: req.Key(), stack: req.Key().String()}
-	settings, warnings, err := annotation.Parse(req.Service, annotation.Defaults{TargetType: p.options.TargetType})
-	if a.warnings = warnings; err != nil {
-		return a, err
-	}
+	settings, warnings, wrong := annotation.Parse(req.Service, annotation.Defaults{TargetType: p.options.TargetType})
 	nodes := req.Nodes
-	if settings.TargetType != annotation.IP {
+	if wrong != nil || settings.TargetType != annotation.IP {
 		var again time.Time
 		if nodes, again = p.nodes.settle(req.Nodes); !again.IsZero() {
 			p.wakes.by(a.key, again)
 		}
 	}
-	if err := p.inventory.wait(ctx, ever); err != nil {
-		return a, err
-	}
 	a.request = plan.Request{
 		Service:        req.Service,
-		Settings:       settings,
 		Nodes:          nodes,
 		EndpointSlices: req.EndpointSlices,
 		Cluster:        p.options.Cluster,
 		Gated:          p.gated(ctx, req),
+	}
+	if a.warnings = warnings; wrong != nil {
+		return a, wrong
+	}
+	a.request.Settings = settings
+	if err := p.inventory.wait(ctx, ever); err != nil {
+		return a, err
 	}
 	// What was applied does not become wrong by what is new in the VPC.
 	return a, p.survey(ctx, a, ever)

@@ -138,6 +138,7 @@ func (p *Provider) Ensure(ctx context.Context, req providers.Request) (providers
 	if err == nil && !p.upToDate(ask) {
 		err = p.bring(ctx, ask)
 	}
+	err = p.keepServing(ctx, ask, err)
 	p.tellGates(stack)
 	return p.answer(ctx, ask, err)
 }
@@ -172,6 +173,7 @@ func (p *Provider) converge(ctx context.Context, ask *ask) error {
 	if err != nil {
 		return err
 	}
+	ask.decided = true
 	open, unreachable := p.open(ctx, ask, observed, desired)
 	changes := plan.Diff(observed, desired)
 	if err := p.stillOurs(ctx, ask.stack, observed, changes); err != nil {

@@ -41,6 +41,15 @@ func Parse(svc *corev1.Service, d Defaults) (Settings, []string, error) {
 	return s, r.allWarnings(), r.refusal()
 }
 
+// Targets reads what svc says about who is a target, of target groups that are
+// there: NodeLabels and MultiCluster. It says whether that can be told, whatever
+// is wrong with the rest.
+func Targets(svc *corev1.Service) (Settings, bool) {
+	r := &reader{svc: svc}
+	s := Settings{NodeLabels: r.nodeLabels(Instance), MultiCluster: r.flag(KeyMultiCluster)}
+	return s, len(r.problems) == 0
+}
+
 // kind reads what the load balancer is, and what it is called.
 func (r *reader) kind(s *Settings, d Defaults) {
 	s.TargetType = r.targetType(d)

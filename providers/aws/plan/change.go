@@ -14,17 +14,17 @@ type Change interface {
 	change()
 }
 
-// The changes, in the order in which Diff has them: what is needed by others
-// is made first, what is in the way of nobody goes last.
+// The changes, in the order in which Diff has them, but for targets of groups
+// that are there, which come first: what is needed by others is made first, what
+// is in the way of nobody goes last.
 type (
 	CreateSecurityGroup struct{ Group SecurityGroup } // without rules
 	AuthorizeIngress    struct {
 		Group string // ID or ManagedGroup
 		Rules []Rule
 	}
-	CreateTargetGroup  struct{ TargetGroup TargetGroup }   // without targets and attributes
-	CreateLoadBalancer struct{ LoadBalancer LoadBalancer } // without listeners and attributes
-	// ModifyAttributes are those of a load balancer, target group or listener.
+	CreateTargetGroup            struct{ TargetGroup TargetGroup }   // without targets and attributes
+	CreateLoadBalancer           struct{ LoadBalancer LoadBalancer } // without listeners and attributes
 	ModifyLoadBalancerAttributes struct {
 		ARN        string
 		Attributes map[string]string

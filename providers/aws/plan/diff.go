@@ -25,13 +25,14 @@ const (
 func Diff(observed, desired Stack) []Change {
 	d := diff{observed: observed, desired: desired, match: matchOf(observed, desired)}
 	return slices.Concat(
+		d.registerKept(),
 		d.createGroup(),
 		d.createTargetGroups(),
 		d.createLoadBalancer(),
 		d.modifyLoadBalancer(),
 		d.modifyTargetGroups(),
 		d.moveLoadBalancer(),
-		d.registerTargets(),
+		d.registerNew(),
 		d.createListeners(),
 		d.modifyListeners(),
 		d.addTags(),
@@ -210,32 +211,49 @@ func (d diff) moveLoadBalancer() (changes []Change) {
 	return changes
 }
 
-func (d diff) registerTargets() (changes []Change) {
+// registerKept comes before all that may fail: whatever else is wrong, targets
+// follow nodes and pods.
+func (d diff) registerKept() (changes []Change) {
 	for _, want := range d.desired.TargetGroups {
-		var has []Target
 		if g := d.targetGroups[want.Key]; g != nil {
-			has = g.Targets
+			changes = append(changes, register(g.ARN, want.Targets, g.Targets)...)
 		}
-		for batch := range slices.Chunk(minus(want.Targets, has), maxTargets) {
-			changes = append(changes, RegisterTargets{TargetGroup: d.targetGroupRef(want.Key), Targets: batch})
+	}
+	return changes
+}
+
+func (d diff) registerNew() (changes []Change) {
+	for _, want := range d.desired.TargetGroups {
+		if d.targetGroups[want.Key] == nil {
+			changes = append(changes, register(want.Key, want.Targets, nil)...)
 		}
+	}
+	return changes
+}
+
+func register(group string, want, has []Target) (changes []Change) {
+	for batch := range slices.Chunk(minus(want, has), maxTargets) {
+		changes = append(changes, RegisterTargets{TargetGroup: group, Targets: batch})
 	}
 	return changes
 }
 
 func (d diff) deregisterTargets() (changes []Change) {
 	for _, want := range d.desired.TargetGroups {
-		g := d.targetGroups[want.Key]
-		if g == nil {
-			continue
+		if g := d.targetGroups[want.Key]; g != nil {
+			changes = append(changes, deregister(*g, want)...)
 		}
-		has := g.Targets
-		if want.MultiCluster {
-			has = g.Ours
-		}
-		for batch := range slices.Chunk(minus(has, want.Targets), maxTargets) {
-			changes = append(changes, DeregisterTargets{TargetGroup: g.ARN, Targets: batch})
-		}
+	}
+	return changes
+}
+
+func deregister(has, want TargetGroup) (changes []Change) {
+	targets := has.Targets
+	if want.MultiCluster {
+		targets = has.Ours
+	}
+	for batch := range slices.Chunk(minus(targets, want.Targets), maxTargets) {
+		changes = append(changes, DeregisterTargets{TargetGroup: has.ARN, Targets: batch})
 	}
 	return changes
 }
