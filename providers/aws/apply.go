@@ -41,6 +41,8 @@ type execution struct {
 	found bool
 	// held are changes that were not made, since they have to wait.
 	held []plan.Change
+	// leftOut is, by ID of targets that AWS did not take, what it said.
+	leftOut map[string]string
 }
 
 func (p *Provider) execution(stack string, observed, desired plan.Stack) *execution {
@@ -88,7 +90,10 @@ func (p *Provider) apply(ctx context.Context, a *ask, observed, desired plan.Sta
 			return
 		}
 		if r.foreign = nil; len(e.held) == 0 {
-			r.hash, r.held = a.hash, nil
+			r.held = nil
+		}
+		if len(e.held)+len(e.leftOut) == 0 {
+			r.hash = a.hash
 		}
 		if len(changes) > 0 {
 			r.looks = 0
@@ -96,6 +101,10 @@ func (p *Provider) apply(ctx context.Context, a *ask, observed, desired plan.Sta
 	})
 	if err == nil {
 		p.follow(a.stack, len(changes) > 0, len(e.held) > 0)
+	}
+	if len(e.leftOut) > 0 {
+		a.warn(leftOutOf(e.leftOut, a.request.Nodes))
+		p.wakes.by(a.key, time.Now().Add(afterMistake)) // nobody tells when AWS takes it
 	}
 	return err
 }

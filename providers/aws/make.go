@@ -292,14 +292,36 @@ func with(m, more map[string]string) map[string]string {
 	return out
 }
 
+// registerTargets leaves out what AWS does not take, so that the others get in.
 func (e *execution) registerTargets(ctx context.Context, c plan.RegisterTargets) error {
+	if len(c.Targets) == 0 {
+		return nil
+	}
 	arn := e.name(c.TargetGroup)
 	_, err := e.calls.BalancingChange.RegisterTargets(ctx, &elb.RegisterTargetsInput{TargetGroupArn: &arn, Targets: targetsTo(c.Targets)})
+	if codeOf(err) == invalidTarget {
+		return e.registerOthers(ctx, c, err)
+	}
 	if err != nil {
 		return err
 	}
 	e.targetGroup(arn, func(g *plan.TargetGroup) { g.Targets = union(g.Targets, c.Targets) })
 	return nil
+}
+
+// registerOthers registers those that err is not about; where that does not say,
+// one half and then the other.
+func (e *execution) registerOthers(ctx context.Context, c plan.RegisterTargets, err error) error {
+	refused, others := refusedBy(c.Targets, err)
+	e.leaveOut(refused, err)
+	first := others
+	if len(refused) == 0 {
+		first = others[:len(others)/2]
+	}
+	if err := e.registerTargets(ctx, plan.RegisterTargets{TargetGroup: c.TargetGroup, Targets: first}); err != nil {
+		return err
+	}
+	return e.registerTargets(ctx, plan.RegisterTargets{TargetGroup: c.TargetGroup, Targets: others[len(first):]})
 }
 
 func (e *execution) deregisterTargets(ctx context.Context, c plan.DeregisterTargets) error {
