@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/berth-lb/berth/providers"
+	"github.com/berth-lb/berth/providers/aws/annotation"
 	"github.com/berth-lb/berth/providers/aws/plan"
 )
 
@@ -424,11 +425,13 @@ func (e *execution) wanted(listener string) bool {
 	return slices.ContainsFunc(successor(e.now, e.desired).Listeners, func(l plan.Listener) bool { return l.ARN == listener })
 }
 
-// lastTargets says whether no target that stays in the group of c is known to be
-// healthy. Where none is wanted nothing is waited for, nor for ever.
+// lastTargets says whether none of the pods that are wanted in the group of c is
+// known to be healthy. Where none is wanted nothing is waited for, nor for ever. Of
+// nodes none is waited for: which of them are healthy depends on where pods are.
 func (p *Provider) lastTargets(stack string, e *execution, c plan.DeregisterTargets) bool {
-	stay := e.staying(c)
-	if len(stay) == 0 || p.health.anyHealthy(c.TargetGroup, stay) {
+	r, _ := p.memory.get(stack)
+	g := e.group(c.TargetGroup)
+	if g.TargetType != annotation.IP || len(r.wanted[g.Key]) == 0 || p.health.anyHealthy(c.TargetGroup, stayingOf(r, g)) {
 		return false
 	}
 	held := false
@@ -447,17 +450,16 @@ func (p *Provider) lastTargets(stack string, e *execution, c plan.DeregisterTarg
 	return held
 }
 
-// staying are the pods that stay in the group of c. Of nodes none is waited for:
-// which of them are healthy depends on where pods are.
-func (e *execution) staying(c plan.DeregisterTargets) []plan.Target {
+// group is a target group as it is now.
+func (e *execution) group(arn string) plan.TargetGroup {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, g := range e.now.TargetGroups {
-		if g.ARN == c.TargetGroup && g.TargetType == "ip" {
-			return slices.DeleteFunc(slices.Clone(g.Targets), func(t plan.Target) bool { return slices.Contains(c.Targets, t) })
+		if g.ARN == arn {
+			return g
 		}
 	}
-	return nil
+	return plan.TargetGroup{}
 }
 
 func union(a, b []plan.Target) []plan.Target {

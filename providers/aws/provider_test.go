@@ -448,6 +448,34 @@ func TestRollingUpdate(t *testing.T) {
 	})
 }
 
+// Where all pods are replaced at once, more than one call takes out, the old ones
+// stay until a new one is healthy.
+func TestAllPodsReplaced(t *testing.T) {
+	inBubble(t, awsLike(), func(s *site) {
+		pods := func(third int) (addresses []string) {
+			for i := range 240 {
+				addresses = append(addresses, fmt.Sprintf("10.0.%d.%d", third, 10+i))
+			}
+			return addresses
+		}
+		s.pods["web"] = pods(97)
+		s.service("web", func(svc *corev1.Service) { svc.Annotations[annotation.KeyTargetType] = "ip" })
+		s.settle("default/web")
+		lb := s.loadBalancer("default/web")
+		s.pods["web"] = pods(98)
+		_ = s.ensure("default/web")
+		for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(time.Second) {
+			if len(s.cloud.Serving(lb, 80)) == 0 {
+				t.Fatal("no target is healthy")
+			}
+			s.ensureWoken()
+		}
+		if got := s.serving(lb); len(got) != 240 || !strings.HasPrefix(got[0], "10.0.98.") {
+			t.Errorf("at the end %d serve, as %v", len(got), got[0])
+		}
+	})
+}
+
 // Who may not do something is told what, and others go on.
 func TestDenied(t *testing.T) {
 	t.Parallel()
