@@ -14,9 +14,6 @@ import (
 	"github.com/berth-lb/berth/providers/aws/plan"
 )
 
-// errHeld says that a change has to wait for something at AWS.
-var errHeld = errors.New("has to wait")
-
 // execution makes changes to one stack, and keeps up with what AWS holds then.
 type execution struct {
 	calls     Clients
@@ -197,12 +194,21 @@ func (e *execution) one(ctx context.Context, c plan.Change) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errHeld), isInUse(err):
+	case isInUse(err) && deletes(c):
 		return e.wait(c)
 	case isNotFound(err), isDuplicate(err):
 		return fmt.Errorf("%s: %w", c, errStale)
 	}
 	return explain(c.String(), err)
+}
+
+// deletes says whether c takes away what may still be in use.
+func deletes(c plan.Change) bool {
+	switch c.(type) {
+	case plan.DeleteLoadBalancer, plan.DeleteTargetGroup, plan.DeleteSecurityGroup:
+		return true
+	}
+	return false
 }
 
 func (e *execution) wait(c plan.Change) error {

@@ -37,16 +37,20 @@ var duplicates = []string{"DuplicateLoadBalancerName", "DuplicateTargetGroupName
 
 func isDuplicate(err error) bool { return slices.Contains(duplicates, codeOf(err)) }
 
-// isInUse says that something can't be deleted yet: AWS takes a while to notice
-// that what used it is gone.
-func isInUse(err error) bool {
-	return slices.Contains([]string{"ResourceInUse", "DependencyViolation"}, codeOf(err))
-}
+// What AWS answers when something is in use, which it takes a while to notice the
+// end of.
+var inUse = []string{"ResourceInUse", "DependencyViolation"}
+
+func isInUse(err error) bool { return slices.Contains(inUse, codeOf(err)) }
+
+// What AWS answers while it is busy with what was asked for before.
+const reservationPending = "CapacityReservationPending"
 
 // Pauses before a Service is tried again where nothing wakes it.
 const (
 	afterFailure  = 5 * time.Second
 	afterThrottle = 10 * time.Second
+	afterUse      = 30 * time.Second
 	afterDenial   = time.Minute
 	// afterMistake is for what only users can put right, at AWS.
 	afterMistake = 5 * time.Minute
@@ -63,7 +67,7 @@ var reasonOf = map[string]string{
 	"TooManyUniqueTargetGroupsPerLoadBalancer": providers.ReasonQuotaExceeded,
 	"TargetGroupAssociationLimit":              providers.ReasonQuotaExceeded,
 	"CapacityUnitsLimitExceeded":               providers.ReasonQuotaExceeded,
-	"CapacityDecreaseRequestsLimitExceeded":    providers.ReasonQuotaExceeded,
+	"CapacityDecreaseRequestLimitExceeded":     providers.ReasonQuotaExceeded,
 	"InsufficientCapacity":                     providers.ReasonQuotaExceeded,
 	"SecurityGroupLimitExceeded":               providers.ReasonQuotaExceeded,
 	"SecurityGroupsPerInterfaceLimitExceeded":  providers.ReasonQuotaExceeded,
@@ -90,6 +94,7 @@ var reasonOf = map[string]string{
 	"UnsupportedProtocol":          providers.ReasonInvalidRequest,
 	"OperationNotPermitted":        providers.ReasonInvalidRequest,
 	"InvalidPrefixListId.NotFound": providers.ReasonInvalidRequest,
+	"InvalidPrefixListID.NotFound": providers.ReasonInvalidRequest,
 	"InvalidVpcID.NotFound":        providers.ReasonInvalidRequest,
 }
 
@@ -115,6 +120,8 @@ func explain(doing string, err error) error {
 		return refusal(providers.ReasonBackendError, afterDenial, "%s: AWS does not accept the credentials of berth-controller (%s): %s", doing, code, said(err))
 	case isThrottle(err):
 		return refusal(providers.ReasonThrottled, afterThrottle, "%s: the account makes too many calls (%s): this is tried again on its own", doing, code)
+	case isInUse(err), code == reservationPending:
+		return refusal(providers.ReasonBackendError, afterUse, "%s: AWS can't do that yet: %s (%s): this is tried again on its own", doing, said(err), code)
 	case reasonOf[code] == providers.ReasonQuotaExceeded:
 		return refusal(providers.ReasonQuotaExceeded, afterDenial, "%s: %s (%s): have the quota raised, or delete what is not needed", doing, said(err), code)
 	case reasonOf[code] != "":

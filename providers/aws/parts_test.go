@@ -13,6 +13,7 @@ import (
 	"time"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	smithy "github.com/aws/smithy-go"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,6 +36,10 @@ func TestExplain(t *testing.T) {
 	}{
 		{"a quota", apiError("TooManyTargetGroups", "3000 is the limit"), providers.ReasonQuotaExceeded, "3000 is the limit"},
 		{"rules of a group", apiError("RulesPerSecurityGroupLimitExceeded", "60"), providers.ReasonQuotaExceeded, "quota"},
+		{"capacity was given back too often", (&elbtypes.CapacityDecreaseRequestsLimitExceededException{}), providers.ReasonQuotaExceeded, "quota"},
+		{"capacity that AWS is still looking for", (&elbtypes.CapacityReservationPendingException{}), providers.ReasonBackendError, "yet"},
+		{"a prefix list, by the name that EC2 has for it", apiError("InvalidPrefixListID.NotFound", "pl-1"), providers.ReasonInvalidRequest, "pl-1"},
+		{"an address that another has", apiError("ResourceInUse", "The allocation IDs are not available for use"), providers.ReasonBackendError, "not available for use"},
 		{"throttled", apiError("Throttling", "Rate exceeded"), providers.ReasonThrottled, "too many calls"},
 		{"EC2 throttles by another name", apiError("RequestLimitExceeded", "slow down"), providers.ReasonThrottled, "too many calls"},
 		{"what the user asked for", apiError("CertificateNotFound", "arn:x"), providers.ReasonInvalidRequest, "arn:x"},
