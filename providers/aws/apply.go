@@ -391,11 +391,14 @@ const longestHold = 2 * time.Minute
 
 // mustWait holds back what would leave clients with nothing: the old load
 // balancer while its successor is made, and the last targets that may still
-// answer while none of those that stay is healthy.
+// answer while none of those that stay is healthy. Capacity is reserved for what
+// is active.
 func (p *Provider) mustWait(stack string, e *execution, c plan.Change) bool {
 	switch c := c.(type) {
 	case plan.DeregisterTargets:
 		return p.lastTargets(stack, e, c)
+	case plan.SetCapacity:
+		return e.provisioned(c.ARN)
 	case plan.DeleteListener:
 		return e.succeeding() && !e.wanted(c.Listener.ARN)
 	case plan.DeleteLoadBalancer, plan.DeleteTargetGroup, plan.DeleteSecurityGroup:
@@ -413,6 +416,12 @@ func (e *execution) succeeding() bool {
 }
 
 const stateProvisioning = "provisioning"
+
+// provisioned says whether a load balancer is not active yet.
+func (e *execution) provisioned(ref string) (so bool) {
+	e.loadBalancer(e.name(ref), func(lb *plan.LoadBalancer) { so = lb.State == stateProvisioning })
+	return so
+}
 
 // successor is the load balancer of now that is wanted.
 func successor(now, desired plan.Stack) plan.LoadBalancer {

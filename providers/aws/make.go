@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -634,8 +635,8 @@ func (e *execution) setIPAddressType(ctx context.Context, c plan.SetIPAddressTyp
 
 func (e *execution) setSubnets(ctx context.Context, c plan.SetSubnets) error {
 	arn := e.name(c.ARN)
-	in := &elb.SetSubnetsInput{LoadBalancerArn: &arn, SubnetMappings: mappingsTo(c.Subnets)}
-	if e.addressType(arn) == annotation.DualStack {
+	in := &elb.SetSubnetsInput{LoadBalancerArn: &arn, SubnetMappings: mappingsTo(c.Subnets), IpAddressType: elbtypes.IpAddressType(c.IPAddressType)}
+	if c.IPAddressType != "" || e.addressType(arn) == annotation.DualStack {
 		in.EnablePrefixForIpv6SourceNat = elbtypes.EnablePrefixForIpv6SourceNatEnumOff
 		if c.PrefixForSourceNAT {
 			in.EnablePrefixForIpv6SourceNat = elbtypes.EnablePrefixForIpv6SourceNatEnumOn
@@ -650,7 +651,10 @@ func (e *execution) setSubnets(ctx context.Context, c plan.SetSubnets) error {
 		subnets = append(subnets, mappingOf(zone))
 	}
 	slices.SortFunc(subnets, func(a, b plan.SubnetMapping) int { return strings.Compare(a.SubnetID, b.SubnetID) })
-	e.loadBalancer(arn, func(lb *plan.LoadBalancer) { lb.Subnets, lb.PrefixForSourceNAT = subnets, c.PrefixForSourceNAT })
+	e.loadBalancer(arn, func(lb *plan.LoadBalancer) {
+		lb.Subnets, lb.PrefixForSourceNAT = subnets, c.PrefixForSourceNAT
+		lb.IPAddressType = cmp.Or(c.IPAddressType, lb.IPAddressType)
+	})
 	return nil
 }
 

@@ -490,7 +490,7 @@ func (c *Cloud) setSubnets(in *elbv2.SetSubnetsInput) (*elbv2.SetSubnetsOutput, 
 	if vpc := c.subnets[changed.mappings[0].subnet].vpc; vpc != lb.vpc {
 		return nil, misconfigured("The subnets must belong to VPC '%s', not to '%s'", lb.vpc, vpc)
 	}
-	if err := c.checkKept(lb, changed.mappings); err != nil {
+	if err := c.checkKept(lb, &changed); err != nil {
 		return nil, err
 	}
 	if err := c.checkAllocations(lb, changed.mappings); err != nil {
@@ -504,19 +504,20 @@ func (c *Cloud) setSubnets(in *elbv2.SetSubnetsInput) (*elbv2.SetSubnetsOutput, 
 }
 
 // checkKept refuses changes within a zone.
-func (c *Cloud) checkKept(lb *loadBalancer, wanted []mapping) error {
+func (c *Cloud) checkKept(lb, changed *loadBalancer) error {
 	had := map[string]mapping{}
 	for _, m := range lb.mappings {
 		had[c.subnets[m.subnet].zone] = m
 	}
-	for _, m := range wanted {
+	both := lb.ipType == elb.IpAddressTypeDualstack && changed.ipType == elb.IpAddressTypeDualstack
+	for _, m := range changed.mappings {
 		zone := c.subnets[m.subnet].zone
 		old, ok := had[zone]
 		switch {
 		case !ok:
 		case old.subnet != m.subnet:
 			return misconfigured("You cannot specify an additional subnet from an Availability Zone that is already associated with the load balancer. The Availability Zone '%s' corresponding to the new subnet '%s' is already associated with the load balancer.", zone, m.subnet)
-		case old.allocation != m.allocation, old.ipv4 != m.ipv4, lb.ipType == elb.IpAddressTypeDualstack && old.ipv6 != m.ipv6:
+		case old.allocation != m.allocation, old.ipv4 != m.ipv4, both && old.ipv6 != m.ipv6:
 			return misconfigured("You cannot change the addresses of a load balancer in subnet '%s' that it already has", m.subnet)
 		}
 	}

@@ -45,6 +45,8 @@ type (
 		ARN                string
 		Subnets            []SubnetMapping
 		PrefixForSourceNAT bool
+		// IPAddressType is empty unless it changes together with PrefixForSourceNAT.
+		IPAddressType annotation.IPAddressType
 	}
 	SetSecurityGroups struct {
 		ARN              string

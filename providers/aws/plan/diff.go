@@ -3,8 +3,11 @@ package plan
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/berth-lb/berth/providers/aws/annotation"
 )
 
 // Most that AWS takes in one call.
@@ -31,8 +34,9 @@ func Diff(observed, desired Stack) []Change {
 		d.createLoadBalancer(),
 		d.modifyLoadBalancer(),
 		d.modifyTargetGroups(),
-		d.moveLoadBalancer(),
 		d.registerNew(),
+		d.clearWay(),
+		d.moveLoadBalancer(),
 		d.createListeners(),
 		d.modifyListeners(),
 		d.addTags(),
@@ -183,6 +187,39 @@ func (d diff) modifyTargetGroups() (changes []Change) {
 	return changes
 }
 
+// clearWay changes or deletes the listeners that are in the way of the addresses
+// that the load balancer is to have.
+func (d diff) clearWay() (changes []Change) {
+	for _, p := range d.listenerPairs() {
+		if p.has != nil && d.inTheWay(*p.has) {
+			changes = append(changes, d.modify(p)...)
+		}
+	}
+	for _, l := range d.unwantedListeners() {
+		if d.inTheWay(l) {
+			changes = append(changes, DeleteListener{l})
+		}
+	}
+	return changes
+}
+
+// inTheWay says whether AWS would not give the load balancer the addresses that it
+// is to have while l is as it is: UDP needs source NAT by prefix where there is
+// IPv6, and targets with IPv6 need a load balancer that has it.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html
+func (d diff) inTheWay(l Listener) bool {
+	has, want := d.loadBalancer, d.desired.LoadBalancers[0]
+	switch {
+	case has.IPAddressType == want.IPAddressType && has.PrefixForSourceNAT == want.PrefixForSourceNAT:
+		return false
+	case want.IPAddressType == annotation.DualStack:
+		return !want.PrefixForSourceNAT && (l.Protocol == udp || l.Protocol == tcpUDP)
+	}
+	return slices.ContainsFunc(d.observed.TargetGroups, func(g TargetGroup) bool {
+		return g.IPAddressType == ipv6 && serves(d.observed, LoadBalancer{Listeners: []Listener{l}}, g)
+	})
+}
+
 // moveLoadBalancer changes what else a load balancer can change.
 func (d diff) moveLoadBalancer() (changes []Change) {
 	want, ok := d.wantedLB()
@@ -191,7 +228,7 @@ func (d diff) moveLoadBalancer() (changes []Change) {
 	}
 	groups := d.resolved(want.SecurityGroups)
 	if has := d.loadBalancer; has != nil {
-		if has.IPAddressType != want.IPAddressType {
+		if has.IPAddressType != want.IPAddressType && has.PrefixForSourceNAT == want.PrefixForSourceNAT {
 			changes = append(changes, SetIPAddressType{ARN: has.ARN, Type: want.IPAddressType})
 		}
 		changes = append(changes, setSubnets(*has, want)...)
@@ -333,17 +370,28 @@ func (d diff) stays(lb LoadBalancer) bool {
 	return !slices.ContainsFunc(d.replaced(), func(old LoadBalancer) bool { return old.ARN == lb.ARN })
 }
 
+// unwantedListeners are those of the load balancer that is kept.
+func (d diff) unwantedListeners() []Listener {
+	if d.loadBalancer == nil {
+		return nil
+	}
+	want := d.desired.LoadBalancers[0]
+	return filter(d.loadBalancer.Listeners, func(l Listener) bool {
+		return !slices.ContainsFunc(want.Listeners, func(w Listener) bool { return w.Port == l.Port })
+	})
+}
+
 func (d diff) deleteListeners() (changes []Change) {
-	want, _ := d.wantedLB()
-	for _, lb := range d.observed.LoadBalancers {
+	for _, l := range d.unwantedListeners() {
+		if !d.inTheWay(l) { // else it is gone
+			changes = append(changes, DeleteListener{l})
+		}
+	}
+	for _, lb := range d.replaced() {
+		// Without its attributes nobody knows that lb can be deleted: then it goes
+		// first, or not at all.
 		for _, l := range lb.Listeners {
-			// Without its attributes nobody knows that lb can be deleted: then it goes
-			// first, or not at all.
-			unwanted := !d.stays(lb) && lb.Attributes != nil
-			if lb.ARN == d.arn() {
-				unwanted = !slices.ContainsFunc(want.Listeners, func(w Listener) bool { return w.Port == l.Port })
-			}
-			if unwanted {
+			if lb.Attributes != nil {
 				changes = append(changes, DeleteListener{l})
 			}
 		}
@@ -425,10 +473,14 @@ var (
 // that the load balancer is never without one.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/availability-zones.html
 func setSubnets(has, want LoadBalancer) (changes []Change) {
+	var addresses annotation.IPAddressType
+	if has.PrefixForSourceNAT != want.PrefixForSourceNAT && has.IPAddressType != want.IPAddressType {
+		addresses = want.IPAddressType // AWS takes neither without the other
+	}
 	call := func(mappings []SubnetMapping) {
 		slices.SortFunc(mappings, func(a, b SubnetMapping) int { return cmp.Compare(a.SubnetID, b.SubnetID) })
 		if len(mappings) > 0 {
-			changes = append(changes, SetSubnets{ARN: has.ARN, Subnets: slices.Clone(mappings), PrefixForSourceNAT: want.PrefixForSourceNAT})
+			changes = append(changes, SetSubnets{ARN: has.ARN, Subnets: possible(mappings, want), PrefixForSourceNAT: want.PrefixForSourceNAT, IPAddressType: addresses})
 		}
 	}
 	var now, moving []SubnetMapping
@@ -477,6 +529,20 @@ func completed(want, has SubnetMapping) SubnetMapping {
 	want.SourceNATPrefix = cmp.Or(want.SourceNATPrefix, has.SourceNATPrefix)
 	want.Zone = has.Zone
 	return want
+}
+
+// possible leaves out what a zone has and the load balancer can't have any more.
+func possible(mappings []SubnetMapping, want LoadBalancer) []SubnetMapping {
+	out := slices.Clone(mappings)
+	for i := range out {
+		if want.IPAddressType != annotation.DualStack {
+			out[i].IPv6 = netip.Addr{}
+		}
+		if !want.PrefixForSourceNAT {
+			out[i].SourceNATPrefix = netip.Prefix{}
+		}
+	}
+	return out
 }
 
 func sameMappings(a, b []SubnetMapping) bool {

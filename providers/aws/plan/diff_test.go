@@ -58,6 +58,11 @@ func TestDiff(t *testing.T) {
 		{"attributes of what is new", nil, []func(*Request){attributes, facing}},
 		{"dual stack", nil, []func(*Request){dual}},
 		{"IPv6 source NAT", []func(*Request){dual}, []func(*Request){settings(func(s *annotation.Settings) { s.PrefixForSourceNAT = true })}},
+		{"dual stack with UDP, which needs source NAT at once", []func(*Request){dnsPorts}, []func(*Request){dnsPorts, dual, natted}},
+		{"and back", []func(*Request){dnsPorts, dual, natted}, []func(*Request){dnsPorts, onlyIPv4}},
+		{"dual stack when UDP goes", []func(*Request){dnsPorts}, []func(*Request){dnsPorts, dual, service(func(s *corev1.ServiceSpec) { s.Ports = s.Ports[1:] })}},
+		{"source NAT and a port with UDP go", []func(*Request){dnsPorts, dual, natted}, []func(*Request){dual}},
+		{"IPv4 alone, and targets had IPv6", []func(*Request){two, dual, overIPv6}, []func(*Request){onlyIPv4, overIPv6}},
 		{"a zone more", []func(*Request){named("private-1")}, []func(*Request){named("private-1", "private-2")}},
 		{"other subnets in two of three zones", nil, []func(*Request){named("public-1", "public-2", "private-3")}},
 		{"Elastic IPs come", []func(*Request){facing, named("public-1", "public-2")}, []func(*Request){facing, named("public-1", "public-2"),
@@ -326,6 +331,12 @@ func checkHolds(t *testing.T, seed uint64, state Stack, req Request) {
 	}
 }
 
+func natted(r *Request)   { r.Settings.PrefixForSourceNAT = true }
+func onlyIPv4(r *Request) { r.Settings.IPAddressType = annotation.IPv4 }
+func overIPv6(r *Request) {
+	r.Service.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}
+}
+
 // checkOrder checks that targets follow whatever else fails, that what others need
 // comes before these, and that what takes away comes last.
 func checkOrder(t *testing.T, seed uint64, changes []Change) {
@@ -339,6 +350,9 @@ func checkOrder(t *testing.T, seed uint64, changes []Change) {
 			}
 			continue
 		}
+		if _, ok := c.(DeleteListener); ok && slices.ContainsFunc(changes[n:], changesAddresses) {
+			continue // it is in their way
+		}
 		i := slices.IndexFunc(order, func(o Change) bool { return reflect.TypeOf(o) == reflect.TypeOf(c) })
 		if i < 0 {
 			continue
@@ -350,6 +364,14 @@ func checkOrder(t *testing.T, seed uint64, changes []Change) {
 	}
 }
 
+func changesAddresses(c Change) bool {
+	switch c.(type) {
+	case SetIPAddressType, SetSubnets:
+		return true
+	}
+	return false
+}
+
 func randomRequest(random *rand.Rand) Request {
 	maybe := func(change func(*Request)) func(*Request) {
 		if random.IntN(3) == 0 {
@@ -359,7 +381,7 @@ func randomRequest(random *rand.Rand) Request {
 	}
 	two := service(func(s *corev1.ServiceSpec) { s.Ports = append(s.Ports, port("tls", "TCP", 443, 8443, 30443)) })
 	req := world(
-		maybe(dnsPorts), maybe(two), maybe(ips), maybe(dual), maybe(localPolicy), maybe(noGroups), maybe(tlsOn(80, 443)),
+		maybe(dnsPorts), maybe(two), maybe(ips), []func(*Request){dual, onlyIPv4}[random.IntN(2)], maybe(overIPv6), maybe(localPolicy), maybe(noGroups), maybe(tlsOn(80, 443)),
 		[]func(*Request){facing, internal, func(*Request) {}}[random.IntN(3)],
 		maybe(settings(func(s *annotation.Settings) { s.SecurityGroups = []string{"mine"} })),
 		maybe(settings(func(s *annotation.Settings) { s.SourceRanges = []netip.Prefix{prefix("10.0.0.0/8")} })),
@@ -374,6 +396,9 @@ func randomRequest(random *rand.Rand) Request {
 		maybe(func(r *Request) { r.Nodes = r.Nodes[:random.IntN(2)] }),
 		maybe(func(r *Request) { r.EndpointSlices = nil }),
 	)
+	if carriesUDP := len(req.Service.Spec.Ports) > 1 && req.Service.Spec.Ports[0].Protocol == corev1.ProtocolUDP; req.Settings.IPAddressType == annotation.DualStack {
+		req.Settings.PrefixForSourceNAT = carriesUDP || random.IntN(2) == 0
+	}
 	if req.Settings.NoSecurityGroups {
 		req.Settings.SecurityGroups = nil
 	}

@@ -45,13 +45,8 @@ func (d diff) createListeners() (changes []Change) {
 
 func (d diff) modifyListeners() (changes []Change) {
 	for _, p := range d.listenerPairs() {
-		if p.has != nil && d.differs(*p.has, p.want) {
-			l := p.want
-			l.Attributes, l.Tags = nil, nil
-			if len(l.Certificates) > 1 {
-				l.Certificates = l.Certificates[:1]
-			}
-			changes = append(changes, ModifyListener{l})
+		if p.has != nil && !d.inTheWay(*p.has) { // else it is changed already
+			changes = append(changes, d.modify(p)...)
 		}
 		changes = append(changes, p.certificates()...)
 		has := listenerDefaults
@@ -63,6 +58,18 @@ func (d diff) modifyListeners() (changes []Change) {
 		}
 	}
 	return changes
+}
+
+func (d diff) modify(p listenerPair) []Change {
+	if !d.differs(*p.has, p.want) {
+		return nil
+	}
+	l := p.want
+	l.Attributes, l.Tags = nil, nil
+	if len(l.Certificates) > 1 {
+		l.Certificates = l.Certificates[:1]
+	}
+	return []Change{ModifyListener{l}}
 }
 
 // differs compares what ModifyListener changes. A policy that nobody asks for is

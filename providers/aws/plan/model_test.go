@@ -1,10 +1,13 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/berth-lb/berth/providers/aws/annotation"
 )
 
 // model is an AWS that has one Stack, and refuses what AWS refuses.
@@ -113,7 +116,34 @@ func (m *model) forward(lb LoadBalancer, ref, protocol string) (string, error) {
 	if g.Protocol != protocol && protocol != "TLS" {
 		return "", fmt.Errorf("a %s listener can't send to %s", protocol, g.Protocol)
 	}
-	return g.ARN, nil
+	return g.ARN, carries(lb, *g)
+}
+
+// carries refuses what a load balancer with such addresses can't send to g.
+func carries(lb LoadBalancer, g TargetGroup) error {
+	switch dual := lb.IPAddressType == annotation.DualStack; {
+	case !dual && g.IPAddressType == ipv6:
+		return fmt.Errorf("target group %s is of IPv6", g.Name)
+	case dual && !lb.PrefixForSourceNAT && strings.Contains(g.Protocol, "UDP"):
+		return fmt.Errorf("target group %s is of UDP, and there is no source NAT", g.Name)
+	}
+	return nil
+}
+
+// setAddresses has all listeners go along.
+func (m *model) setAddresses(lb *LoadBalancer, addresses annotation.IPAddressType, prefix bool) error {
+	changed := *lb
+	changed.IPAddressType, changed.PrefixForSourceNAT = addresses, prefix
+	if prefix && addresses != annotation.DualStack {
+		return fmt.Errorf("source NAT by prefix is for IPv6")
+	}
+	for _, l := range lb.Listeners {
+		if err := carries(changed, *m.targetGroup(l.TargetGroup)); err != nil {
+			return err
+		}
+	}
+	*lb = changed
+	return nil
 }
 
 func (m *model) call(c Change) error {
@@ -269,7 +299,8 @@ func (m *model) set(c Change) error {
 		left := filter(rest(l.Certificates), func(arn string) bool { return !slices.Contains(c.Remove, arn) })
 		l.Certificates = slices.Concat([]string{l.Certificates[0]}, left, c.Add)
 	case SetIPAddressType:
-		m.loadBalancer(c.ARN).IPAddressType = c.Type
+		lb := m.loadBalancer(c.ARN)
+		return m.setAddresses(lb, c.Type, lb.PrefixForSourceNAT)
 	case SetSubnets:
 		return m.setSubnets(m.loadBalancer(c.ARN), c)
 	case SetSecurityGroups:
@@ -307,8 +338,8 @@ func (m *model) setSubnets(lb *LoadBalancer, c SetSubnets) error {
 			}
 		}
 	}
-	lb.Subnets, lb.PrefixForSourceNAT = slices.Clone(c.Subnets), c.PrefixForSourceNAT
-	return nil
+	lb.Subnets = slices.Clone(c.Subnets)
+	return m.setAddresses(lb, cmp.Or(c.IPAddressType, lb.IPAddressType), c.PrefixForSourceNAT)
 }
 
 func (m *model) tag(id string, tags map[string]string) {

@@ -45,6 +45,9 @@ func (c SetIPAddressType) String() string {
 
 func (c SetSubnets) String() string {
 	text := fmt.Sprintf("put %s into %s", loadBalancerText(c.ARN), some(c.Subnets, SubnetMapping.String))
+	if c.IPAddressType != "" {
+		text += fmt.Sprintf(", with the address type %s", c.IPAddressType)
+	}
 	if c.PrefixForSourceNAT {
 		text += ", with a prefix for IPv6 source NAT"
 	}
