@@ -138,40 +138,84 @@ func (e *execution) findSecurityGroup(ctx context.Context, name string) error {
 	return errStale
 }
 
+// authorizeIngress adds the rules that are not there yet.
 func (e *execution) authorizeIngress(ctx context.Context, c plan.AuthorizeIngress) error {
 	id := e.name(c.Group)
-	_, err := e.calls.NetworkChange.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{
-		GroupId: &id, IpPermissions: permissionsTo(c.Rules),
-	})
-	if err != nil {
+	has := e.rulesOf(id)
+	err := e.authorize(ctx, id, slices.DeleteFunc(slices.Clone(c.Rules), func(r plan.Rule) bool { return slices.Contains(has, r) }))
+	if codeOf(err) == "RulesPerSecurityGroupLimitExceeded" {
+		return e.exchangeRules(ctx, id, err)
+	}
+	return err
+}
+
+// exchangeRules removes rules of a group that is full before it adds others. Where
+// there is no room for these either, the group gets back what it had.
+func (e *execution) exchangeRules(ctx context.Context, id string, full error) error {
+	has := e.rulesOf(id)
+	add, remove, fits := plan.Exchange(has, e.desired.Groups[0].Ingress)
+	if !fits {
+		return full
+	}
+	if err := e.revoke(ctx, id, remove); err != nil {
 		return err
 	}
-	e.note(func(s *plan.Stack) {
-		for i := range s.Groups {
-			if g := &s.Groups[i]; g.ID == id {
-				g.Ingress = append(slices.Clone(g.Ingress), c.Rules...)
-			}
+	err := e.authorize(ctx, id, add)
+	if err == nil {
+		return nil
+	}
+	lacks, added, _ := plan.Exchange(e.rulesOf(id), has)
+	if undo := cmp.Or(e.revoke(ctx, id, added), e.authorize(ctx, id, lacks)); undo != nil {
+		return undo
+	}
+	return err
+}
+
+// revokeIngress removes the rules that are still there.
+func (e *execution) revokeIngress(ctx context.Context, c plan.RevokeIngress) error {
+	id := e.name(c.Group)
+	has := e.rulesOf(id)
+	return e.revoke(ctx, id, slices.DeleteFunc(slices.Clone(c.Rules), func(r plan.Rule) bool { return !slices.Contains(has, r) }))
+}
+
+func (e *execution) authorize(ctx context.Context, id string, add []plan.Rule) error {
+	for rules := range slices.Chunk(add, maxOwnedRules) {
+		_, err := e.calls.NetworkChange.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &id, IpPermissions: permissionsTo(rules)})
+		if err != nil {
+			return err
 		}
-	})
+		e.ingress(id, func(has []plan.Rule) []plan.Rule { return append(slices.Clone(has), rules...) })
+	}
 	return nil
 }
 
-func (e *execution) revokeIngress(ctx context.Context, c plan.RevokeIngress) error {
-	id := e.name(c.Group)
-	_, err := e.calls.NetworkChange.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{
-		GroupId: &id, IpPermissions: permissionsTo(c.Rules),
-	})
-	if err != nil {
-		return err
+func (e *execution) revoke(ctx context.Context, id string, remove []plan.Rule) error {
+	for rules := range slices.Chunk(remove, maxOwnedRules) {
+		_, err := e.calls.NetworkChange.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{GroupId: &id, IpPermissions: permissionsTo(rules)})
+		if err != nil {
+			return err
+		}
+		e.ingress(id, func(has []plan.Rule) []plan.Rule {
+			return slices.DeleteFunc(slices.Clone(has), func(r plan.Rule) bool { return slices.Contains(rules, r) })
+		})
 	}
+	return nil
+}
+
+// ingress changes what AWS holds of the rules of a group.
+func (e *execution) ingress(id string, change func([]plan.Rule) []plan.Rule) {
 	e.note(func(s *plan.Stack) {
 		for i := range s.Groups {
 			if g := &s.Groups[i]; g.ID == id {
-				g.Ingress = slices.DeleteFunc(slices.Clone(g.Ingress), func(r plan.Rule) bool { return slices.Contains(c.Rules, r) })
+				g.Ingress = change(g.Ingress)
 			}
 		}
 	})
-	return nil
+}
+
+func (e *execution) rulesOf(id string) (rules []plan.Rule) {
+	e.ingress(id, func(has []plan.Rule) []plan.Rule { rules = has; return has })
+	return rules
 }
 
 func (e *execution) deleteSecurityGroup(ctx context.Context, c plan.DeleteSecurityGroup) error {

@@ -268,3 +268,38 @@ func BenchmarkBackendRules(b *testing.B) {
 		BackendRules(needs, true, nil, "sg-shared")
 	}
 }
+
+// A group that is full gets other rules only if there should be room for them.
+func TestExchange(t *testing.T) {
+	ranges := func(format string, n int) (rules []Rule) {
+		for i := range n {
+			rules = append(rules, Rule{Protocol: "tcp", From: 80, To: 80, CIDR: prefix(fmt.Sprintf(format, 2*i))})
+		}
+		return rules
+	}
+	list := Rule{Protocol: "tcp", From: 80, To: 80, PrefixList: "pl-1"}
+	const old, other, v6 = "10.%d.0.0/16", "172.%d.0.0/16", "2001:db8:%d::/48"
+	for _, tc := range []struct {
+		why         string
+		has, want   []Rule
+		add, remove int
+		fits        bool
+	}{
+		{"as many come as go", ranges(old, 40), ranges(other, 40), 40, 40, true},
+		{"some stay", ranges(old, 40), append(ranges(old, 10), ranges(other, 40)...), 40, 30, true},
+		{"none goes, so that there is no more room than before", ranges(old, 40), append(ranges(old, 40), ranges(other, 10)...), 10, 0, false},
+		{"more come than a group takes", ranges(old, 40), ranges(other, 61), 61, 40, false},
+		{"as many as are there, in an account with a higher quota", ranges(old, 80), ranges(other, 80), 80, 80, true},
+		{"each family counts by itself", ranges(old, 40), append(ranges(other, 60), ranges(v6, 60)...), 120, 40, true},
+		{"and each may be too much", ranges(old, 40), append(ranges(other, 10), ranges(v6, 61)...), 71, 40, false},
+		{"a prefix list stays", append(ranges(old, 40), list), append(ranges(other, 40), list), 40, 40, true},
+		{"a prefix list comes, which counts for nobody knows how many", ranges(old, 40), append(ranges(other, 5), list), 6, 40, false},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			add, remove, fits := Exchange(tc.has, tc.want)
+			if len(add) != tc.add || len(remove) != tc.remove || fits != tc.fits {
+				t.Errorf("%d to add, %d to remove, fits %v", len(add), len(remove), fits)
+			}
+		})
+	}
+}

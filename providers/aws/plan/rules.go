@@ -118,3 +118,26 @@ func without(all, others []Rule) []Rule {
 		return !slices.ContainsFunc(others, func(o Rule) bool { return compareRules(r, o) == 0 })
 	})
 }
+
+// ownRules is how many inbound rules of one family a security group may have, by
+// default.
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+const ownRules = 60
+
+// Exchange returns the rules by which a security group that has no room for old and
+// new ones beside each other comes to have those that are wanted, and whether there
+// should be room for these: nobody knows for how many rules a prefix list counts
+// that is not there yet.
+func Exchange(has, want []Rule) (add, remove []Rule, fits bool) {
+	add, remove = without(want, has), without(has, want)
+	fits = len(remove) > 0 && !slices.ContainsFunc(add, func(r Rule) bool { return r.PrefixList != "" })
+	for _, v6 := range []bool{false, true} {
+		fits = fits && count(want, v6) <= max(count(has, v6), ownRules)
+	}
+	return add, remove, fits
+}
+
+// count counts the rules of a family; those without CIDR are of both.
+func count(rules []Rule, v6 bool) int {
+	return len(filter(rules, func(r Rule) bool { return !r.CIDR.IsValid() || r.CIDR.Addr().Is6() == v6 }))
+}
