@@ -74,7 +74,7 @@ func (s *site) harm(what string) {
 		all, _ := listGroups(ctx, c.Network, filter("group-id", s.eks.NodeGroup))
 		_, err = c.NetworkChange.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{GroupId: &s.eks.NodeGroup, IpPermissions: permissionsTo(all[s.eks.NodeGroup].Ingress)})
 	case "tag":
-		_, err = c.BalancingChange.RemoveTags(ctx, &elb.RemoveTagsInput{ResourceArns: []string{group.ARN}, TagKeys: []string{plan.TagStack}})
+		_, err = elb.NewFromConfig(configOf(s.cloud)).RemoveTags(ctx, &elb.RemoveTagsInput{ResourceArns: []string{group.ARN}, TagKeys: []string{plan.TagStack}})
 	case "target":
 		_, err = c.BalancingChange.DeregisterTargets(ctx, &elb.DeregisterTargetsInput{TargetGroupArn: &group.ARN, Targets: targetsTo(group.Targets[:1])})
 	}

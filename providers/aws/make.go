@@ -55,8 +55,6 @@ func (e *execution) make(ctx context.Context, c plan.Change) error {
 		return e.deleteListener(ctx, c.Listener)
 	case plan.AddTags:
 		return e.addTags(ctx, c)
-	case plan.RemoveTags:
-		return e.removeTags(ctx, c)
 	}
 	return e.makeLoadBalancer(ctx, c)
 }
@@ -543,27 +541,6 @@ func (e *execution) addTags(ctx context.Context, c plan.AddTags) error {
 	}
 	if err == nil {
 		e.retag(c.Resources, func(tags map[string]string) map[string]string { return with(tags, c.Tags) })
-	}
-	return err
-}
-
-func (e *execution) removeTags(ctx context.Context, c plan.RemoveTags) error {
-	var err error
-	if strings.HasPrefix(c.Resources[0], "arn:") {
-		_, err = e.calls.BalancingChange.RemoveTags(ctx, &elb.RemoveTagsInput{ResourceArns: c.Resources, TagKeys: c.Keys})
-	} else {
-		var tags []ec2types.Tag
-		for _, key := range c.Keys {
-			tags = append(tags, ec2types.Tag{Key: &key})
-		}
-		_, err = e.calls.NetworkChange.DeleteTags(ctx, &ec2.DeleteTagsInput{Resources: c.Resources, Tags: tags})
-	}
-	if err == nil {
-		e.retag(c.Resources, func(tags map[string]string) map[string]string {
-			kept := maps.Clone(tags)
-			maps.DeleteFunc(kept, func(key, _ string) bool { return slices.Contains(c.Keys, key) })
-			return kept
-		})
 	}
 	return err
 }

@@ -78,15 +78,11 @@ type (
 		Port       int32
 		Attributes map[string]string
 	}
-	// AddTags and RemoveTags: at most 20 ARNs; IDs of security groups are told
-	// apart by not being ARNs.
+	// AddTags is for 20 ARNs at most; IDs of security groups are told apart by not
+	// being ARNs.
 	AddTags struct {
 		Resources []string
 		Tags      map[string]string
-	}
-	RemoveTags struct {
-		Resources []string
-		Keys      []string
 	}
 	DeregisterTargets struct {
 		TargetGroup string
@@ -119,7 +115,6 @@ func (ModifyListener) change()               {}
 func (ModifyListenerCertificates) change()   {}
 func (ModifyListenerAttributes) change()     {}
 func (AddTags) change()                      {}
-func (RemoveTags) change()                   {}
 func (DeregisterTargets) change()            {}
 func (DeleteListener) change()               {}
 func (DeleteLoadBalancer) change()           {}

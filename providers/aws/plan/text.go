@@ -98,10 +98,6 @@ func (c AddTags) String() string {
 	return fmt.Sprintf("tag %s: %s", some(c.Resources, resourceText), pairs(c.Tags))
 }
 
-func (c RemoveTags) String() string {
-	return fmt.Sprintf("remove tags of %s: %s", some(c.Resources, resourceText), some(c.Keys, same))
-}
-
 func (c DeregisterTargets) String() string {
 	return fmt.Sprintf("deregister %s from %s", counted(len(c.Targets), some(c.Targets, Target.String)), targetGroupText(c.TargetGroup))
 }
