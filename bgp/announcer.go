@@ -99,7 +99,11 @@ func (a *Announcer) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			a.mail.close()
+			// What came before the stop counts: a router that keeps the routes would
+			// not hear of it until the next process is there.
+			for _, f := range a.mail.close() {
+				f(t)
+			}
 			t.end()
 			return nil
 		case <-a.mail.wake:

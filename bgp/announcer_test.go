@@ -194,6 +194,39 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// What was asked for before the stop is done, though the stop is noticed first:
+// a router that keeps the routes would send traffic here until the next process
+// is there.
+func TestStopComesLast(t *testing.T) {
+	r := newRouter(t, "127.0.50.15:17917", 64600, func(r *router) { r.restarts = true })
+	a := New(Options{})
+	p := r.peer("r")
+	p.GracefulRestart = true
+	a.SetPeers([]Peer{p})
+	a.Announce(prefix(1), to("r"))
+	a.Announce(prefix(2), to("r"))
+	a.Synced()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	r.awaitRoutes(2)
+	busy, release := make(chan struct{}), make(chan struct{})
+	a.mail.post(func(*thread) { close(busy); <-release })
+	<-busy
+	a.Withdraw(prefix(1))
+	<-a.mail.wake // so that only the stop wakes it
+	cancel()
+	close(release)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	s := r.await("the end", func(s snapshot) bool { return len(s.goodbyes) > 0 })
+	if _, kept := s.routes[prefix(2)]; len(s.routes) != 1 || !kept || s.goodbyes[0] != "EOF" {
+		t.Errorf("%q, routes %v", s.goodbyes, s.routes)
+	}
+}
+
 func TestLeave(t *testing.T) {
 	helps := newRouter(t, "127.0.50.12:17912", 64600, func(r *router) { r.restarts = true })
 	not := newRouter(t, "127.0.50.13:17913", 64600, nil)
