@@ -95,7 +95,11 @@ func (e *Engine) receive(now time.Time, a arrival, multihop bool) error {
 // knows it, else by where it comes from (RFC 5880 section 6.3).
 func (e *Engine) demultiplex(now time.Time, a arrival, p Packet, multihop bool) (*entry, error) {
 	if p.YourDiscriminator == 0 {
-		return e.first(now, a, multihop, p.State)
+		x, err := e.first(now, a, multihop, p.State)
+		if err == nil && x.disowns(p) {
+			return nil, WrongSource
+		}
+		return x, err
 	}
 	x := e.discriminators[p.YourDiscriminator]
 	if x == nil {
@@ -105,6 +109,15 @@ func (e *Engine) demultiplex(now time.Time, a arrival, p Packet, multihop bool) 
 		return nil, WrongSource
 	}
 	return x, nil
+}
+
+// disowns says that a first packet can't end the session. Over several hops
+// anybody can write the peer's address into one (RFC 5883 section 6), so it has
+// to have the peer's discriminator as well while the session is Up. That of a
+// peer that hears nothing any more has it. One that began anew has another, and
+// is found out by its silence.
+func (e *entry) disowns(p Packet) bool {
+	return e.cfg.Multihop && e.state == Up && p.MyDiscriminator != e.remote.discriminator
 }
 
 // first finds or makes the session of a first packet. Only active peers send

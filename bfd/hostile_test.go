@@ -100,6 +100,35 @@ func TestHostilePackets(t *testing.T) {
 	}
 }
 
+// Over several hops the address of the peer can be forged, from anywhere.
+func TestForgedFirstPackets(t *testing.T) {
+	over := func(peer, local string) Config {
+		cfg := quick(peer, local)
+		cfg.Multihop = true
+		return cfg
+	}
+	a := run(t, "127.0.23.1", 13930, Options{})
+	b := run(t, "127.0.23.2", 13930, Options{})
+	a.add(over("127.0.23.2", "127.0.23.1"))
+	b.add(over("127.0.23.1", "127.0.23.2"))
+	a.await(Up)
+	b.await(Up)
+	p := Packet{State: Down, Multiplier: 3, MyDiscriminator: b.Sessions()[0].Discriminator + 1, DesiredMinTx: time.Second, RequiredMinRx: time.Second}
+	s := newSender(t, "127.0.23.2:40000", "127.0.23.1:13931", 255)
+	s.send(p.Append(nil))
+	for late := time.Now().Add(patience); a.Counters().Dropped[WrongSource] == 0; {
+		if time.Now().After(late) || a.Sessions()[0].State != Up {
+			t.Fatalf("a guess is taken: %+v, %+v", a.Sessions(), a.Counters())
+		}
+	}
+	// The peer itself, when it has heard nothing for the detection time.
+	p.MyDiscriminator--
+	s.send(p.Append(nil))
+	if e := a.await(Down); e.Previous != Up || e.Diag != NeighborSignaledDown {
+		t.Errorf("got %+v", e)
+	}
+}
+
 // A flood of packets that fit nothing must neither keep the timers from being
 // looked at nor cost memory.
 func TestFlood(t *testing.T) {
