@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
 // farewell is how long the end of Run waits for routers to have taken note.
@@ -24,6 +26,8 @@ type Announcer struct {
 	mail *mailbox
 	// bfdListen is for tests with a router on the same machine.
 	bfdListen []netip.Addr
+	// addressesOf is another one in tests.
+	addressesOf func(index int) ([]netlink.Addr, error)
 
 	mu       sync.Mutex
 	sessions map[string]Session
@@ -41,7 +45,7 @@ func New(o Options) *Announcer {
 	if o.OnChange == nil {
 		o.OnChange = func(string) {}
 	}
-	return &Announcer{opts: o, mail: newMailbox(), sessions: map[string]Session{}, counters: map[string]counters{}}
+	return &Announcer{opts: o, mail: newMailbox(), addressesOf: addressesOf, sessions: map[string]Session{}, counters: map[string]counters{}}
 }
 
 // SetPeers names all routers to have sessions with. Those that did not change

@@ -47,13 +47,12 @@ type attempt struct {
 	done chan struct{} // closed when the connection is
 
 	// What follows belongs to the goroutine.
-	route    route
-	routerID netip.Addr
-	conn     *net.TCPConn
-	unwatch  func() bool // keeps the end of ctx from ending a read
-	in       reader
-	agreed   agreement
-	end      ending
+	route   route
+	conn    *net.TCPConn
+	unwatch func() bool // keeps the end of ctx from ending a read
+	in      reader
+	agreed  agreement
+	end     ending
 }
 
 // event is what an attempt reports: a state that it has come to, that a router is
@@ -133,11 +132,7 @@ func (a *attempt) idle() state {
 func (a *attempt) connecting() state {
 	a.report(event{state: Connect})
 	a.route = routeTo(a.peer, a.address)
-	id, err := identify(a.peer, a.route)
-	if err != nil {
-		return a.over(ending{problem: err.Error()})
-	}
-	open, err := openMessage(a.peer, a.address, id)
+	open, err := openMessage(a.peer, a.address)
 	if err != nil {
 		return a.over(ending{problem: err.Error()})
 	}
@@ -145,7 +140,7 @@ func (a *attempt) connecting() state {
 	if err != nil {
 		return a.over(ending{problem: noAnswer(a.peer, a.address, err)})
 	}
-	a.conn, a.in, a.routerID = conn, newReader(conn), id
+	a.conn, a.in = conn, newReader(conn)
 	a.unwatch = context.AfterFunc(a.ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	// Where this fails the router may have said why, before it hung up.
 	_ = a.say(open)
@@ -166,7 +161,7 @@ func (a *attempt) openSent() state {
 	case m.kind != bgp.BGP_MSG_OPEN:
 		return a.unexpected(m, bgp.BGP_ERROR_SUB_RECEIVE_UNEXPECTED_MESSAGE_IN_OPENSENT_STATE)
 	}
-	agreed, no := agree(a.peer, a.routerID, m.body)
+	agreed, no := agree(a.peer, m.body)
 	if no != nil {
 		return a.over(ending{problem: no.problem, words: &no.notification})
 	}

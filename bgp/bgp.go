@@ -21,10 +21,12 @@ type Peer struct {
 	Address   netip.Addr
 	Interface string
 	Port      uint16
-	// Source is the address to connect from, RouterID an IPv4 address, and Device
-	// the VRF device to connect through; each may be left out.
-	Source, RouterID netip.Addr
-	Device           string
+	// RouterID is an IPv4 address that no other router has.
+	RouterID netip.Addr
+	// Source is the address to connect from, and Device the VRF device to connect
+	// through; each may be left out.
+	Source netip.Addr
+	Device string
 	// HoldTime, KeepaliveTime and ConnectTime are whole seconds. A HoldTime of 0
 	// means that neither end sends keepalives (RFC 4271 section 4.2).
 	HoldTime, KeepaliveTime, ConnectTime time.Duration

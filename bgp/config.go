@@ -30,7 +30,7 @@ func check(p Peer) error {
 		return errors.New("there is no address family to exchange")
 	case p.Interface == "" && !p.Address.IsValid():
 		return errors.New("there is neither an address nor an interface")
-	case p.RouterID.IsValid() && !p.RouterID.Unmap().Is4():
+	case !p.RouterID.Is4():
 		return fmt.Errorf("router ID %v is not an IPv4 address", p.RouterID)
 	case len(p.Password) > maxPassword:
 		return fmt.Errorf("the password is longer than %d bytes", maxPassword)

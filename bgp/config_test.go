@@ -10,7 +10,7 @@ import (
 )
 
 func TestCheck(t *testing.T) {
-	good := Peer{MyASN: 1, PeerASN: 2, Address: netip.MustParseAddr("192.0.2.1"), HoldTime: 90 * time.Second, IPv4: true}
+	good := Peer{MyASN: 1, PeerASN: 2, RouterID: ourID, Address: netip.MustParseAddr("192.0.2.1"), HoldTime: 90 * time.Second, IPv4: true}
 	cases := []struct {
 		why    string
 		change func(*Peer)
@@ -39,21 +39,21 @@ func TestCheck(t *testing.T) {
 func TestHops(t *testing.T) {
 	four, six := netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("2001:db8::9")
 	self4, self6 := netip.IPv4Unspecified(), netip.IPv6Unspecified()
-	both := route{via: "eth0", local4: four, local6: six}
+	both := locals{four, six}
 	cases := []struct {
 		why     string
 		address string
-		route   route
+		on      locals
 		want    nextHops
 	}{
 		{"the address of the session, and the other of the interface", "192.0.2.1", both, nextHops{self4, six}},
-		{"no IPv6 there: none is announced", "192.0.2.1", route{local4: four}, nextHops{v4: self4}},
+		{"no IPv6 there: none is announced", "192.0.2.1", locals{v4: four}, nextHops{v4: self4}},
 		{"a router without RFC 8950 understands the IPv4 address", "2001:db8::1", both, nextHops{four, self6}},
-		{"there is none", "2001:db8::1", route{local6: six}, nextHops{self4, self6}},
+		{"there is none", "2001:db8::1", locals{v6: six}, nextHops{self4, self6}},
 		{"unnumbered: an IPv4 address would not be on the link", "fe80::1%eth0", both, nextHops{self4, self6}},
 	}
 	for _, c := range cases {
-		if got := hopsFor(netip.MustParseAddr(c.address), c.route); got != c.want {
+		if got := hopsFor(netip.MustParseAddr(c.address), c.on); got != c.want {
 			t.Errorf("%s: got %v, want %v", c.why, got, c.want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+	"github.com/vishvananda/netlink"
 
 	"github.com/berth-lb/berth/bfd"
 )
@@ -33,9 +34,10 @@ type link struct {
 	state State
 	since time.Time
 	err   string
-	// session and hops are what counts while it is Established.
-	session session
-	hops    nextHops
+	// session, addresses and hops are what counts while it is Established.
+	session   session
+	addresses []netlink.Addr
+	hops      nextHops
 	// saidAt is when the router last said why there is no session.
 	saidAt time.Time
 	// quick counts sessions in a row that did not stand for long.
@@ -74,6 +76,7 @@ func (l *link) open() {
 		l.err = err.Error()
 		return
 	}
+	l.t.followAddresses()
 	if l.peer.Interface != "" {
 		l.discover()
 		return
@@ -189,6 +192,9 @@ func (l *link) publish() {
 	}
 	if l.state == Established {
 		s.Prefixes = l.attempt.outbox.count()
+	}
+	if s.Error == "" && l.state == Established {
+		s.Error = l.shortcoming()
 	}
 	if s.Error == "" && l.peer.BFD != nil {
 		s.Error = l.t.watch.problem

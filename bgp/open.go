@@ -46,7 +46,7 @@ func familyOf(p netip.Prefix) bgp.Family {
 }
 
 // openMessage is the OPEN of this end for a router at that address.
-func openMessage(p Peer, address, routerID netip.Addr) ([]byte, error) {
+func openMessage(p Peer, address netip.Addr) ([]byte, error) {
 	caps := []bgp.ParameterCapabilityInterface{
 		bgp.NewCapFourOctetASNumber(p.MyASN), bgp.NewCapRouteRefresh(),
 	}
@@ -65,10 +65,10 @@ func openMessage(p Peer, address, routerID netip.Addr) ([]byte, error) {
 		caps = append(caps, bgp.NewCapGracefulRestart(true, false, uint16(restartTime/time.Second), kept))
 	}
 	asn, _ := twoOctets(p.MyASN)
-	m, err := bgp.NewBGPOpenMessage(asn, uint16(p.HoldTime/time.Second), routerID,
+	m, err := bgp.NewBGPOpenMessage(asn, uint16(p.HoldTime/time.Second), p.RouterID,
 		[]bgp.OptionParameterInterface{bgp.NewOptionParameterCapability(caps)})
 	if err != nil {
-		return nil, fmt.Errorf("making an OPEN with router ID %v: %w", routerID, err)
+		return nil, fmt.Errorf("making an OPEN with router ID %v: %w", p.RouterID, err)
 	}
 	return m.Serialize()
 }
@@ -106,7 +106,7 @@ type refusal struct {
 
 // agree reads the body of the router's OPEN and says what comes of it, or why
 // nothing does (RFC 4271 section 6.2).
-func agree(p Peer, routerID netip.Addr, body []byte) (agreement, *refusal) {
+func agree(p Peer, body []byte) (agreement, *refusal) {
 	var open bgp.BGPOpen
 	if err := open.DecodeFromBytes(body); err != nil {
 		// Of the optional parameters: the rest was there.
@@ -120,10 +120,10 @@ func agree(p Peer, routerID netip.Addr, body []byte) (agreement, *refusal) {
 			fmt.Sprintf("the router speaks version %d of BGP", open.Version))
 	case a.asn == 0, p.PeerASN != 0 && a.asn != p.PeerASN, p.PeerASN == 0 && a.asn == p.MyASN:
 		return a, badOpen(bgp.BGP_ERROR_SUB_BAD_PEER_AS, nil, wrongAS(p, a.asn))
-	case !open.ID.IsValid() || open.ID.IsUnspecified(), p.internal() && open.ID == routerID:
+	case !open.ID.IsValid() || open.ID.IsUnspecified(), p.internal() && open.ID == p.RouterID:
 		// Those of other ASes may be equal (RFC 6286 section 2.1).
 		return a, badOpen(bgp.BGP_ERROR_SUB_BAD_BGP_IDENTIFIER, nil,
-			fmt.Sprintf("the router has the router ID %v, and this end %v", open.ID, routerID))
+			fmt.Sprintf("the router has the router ID %v, and this end %v", open.ID, p.RouterID))
 	case hold != 0 && hold < leastHold:
 		return a, badOpen(bgp.BGP_ERROR_SUB_UNACCEPTABLE_HOLD_TIME, nil,
 			fmt.Sprintf("the router wants a hold time of %v: 3s is the least", hold))

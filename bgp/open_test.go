@@ -19,7 +19,7 @@ var (
 
 func ours() Peer {
 	return Peer{
-		MyASN: 64512, PeerASN: 64600, HoldTime: 90 * time.Second, KeepaliveTime: 30 * time.Second, IPv4: true, IPv6: true,
+		MyASN: 64512, PeerASN: 64600, RouterID: ourID, HoldTime: 90 * time.Second, KeepaliveTime: 30 * time.Second, IPv4: true, IPv6: true,
 	}
 }
 
@@ -77,7 +77,7 @@ func TestAgree(t *testing.T) {
 		if c.peer != nil {
 			c.peer(&p)
 		}
-		if got, no := agree(p, ourID, c.open); no != nil || got != c.want {
+		if got, no := agree(p, c.open); no != nil || got != c.want {
 			t.Errorf("%s: got %+v, %+v, want %+v", c.why, got, no, c.want)
 		}
 	}
@@ -110,7 +110,7 @@ func TestRefuse(t *testing.T) {
 		if c.peer != nil {
 			c.peer(&p)
 		}
-		_, no := agree(p, ourID, c.open)
+		_, no := agree(p, c.open)
 		if no == nil || no.code != bgp.BGP_ERROR_OPEN_MESSAGE_ERROR || no.subcode != c.subcode || string(no.data) != c.data ||
 			!strings.Contains(no.problem, c.problem) {
 			t.Errorf("%s: got %+v, want 2/%d %q", c.why, no, c.subcode, c.problem)
@@ -138,7 +138,7 @@ func TestOpen(t *testing.T) {
 		if c.peer != nil {
 			c.peer(&p)
 		}
-		data, err := openMessage(p, netip.MustParseAddr(c.address), ourID)
+		data, err := openMessage(p, netip.MustParseAddr(c.address))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func FuzzAgree(f *testing.F) {
 		if len(body) > maxMessage-headerLength {
 			return
 		}
-		a, no := agree(ours(), ourID, body)
+		a, no := agree(ours(), body)
 		if no != nil {
 			if no.code != bgp.BGP_ERROR_OPEN_MESSAGE_ERROR || len(no.problem) > 300 || strings.ContainsAny(no.problem, "\x00\x1b\n") {
 				t.Errorf("%+v", no)

@@ -40,14 +40,30 @@ func (l *link) on(e event) {
 
 // up is for a session that stands: the router is told everything.
 func (l *link) up(s session) {
-	l.state, l.since, l.saidAt = Established, s.since, time.Time{}
-	l.session, l.hops = s, hopsFor(l.address, s.route).resolve(s.local, s.extended)
+	l.state, l.since, l.saidAt, l.err = Established, s.since, time.Time{}, ""
+	l.session = s
+	l.addresses = nil
+	l.readdress()
 	l.attempt.outbox.put(l.all(), s.families.list()...)
-	l.err = l.shortcoming()
 	// Not before: FRR's BFD begins anew when BGP comes up, and takes one that was
 	// up already for lost.
 	l.setBFD(l.peer.BFD)
 	l.t.opts.Log.Info("A session with a router stands", "peer", l.peer.Name, "router", l.address, "as", s.asn)
+}
+
+// readdress has the next hops be addresses that this node has now, and says
+// whether they are others than before.
+func (l *link) readdress() bool {
+	all, err := l.t.addressesOf(l.session.route.index)
+	if err != nil {
+		l.t.opts.Log.Error(err, "Next hops stay as they are", "peer", l.peer.Name)
+		all = l.addresses
+	}
+	l.addresses = all
+	hops := hopsFor(l.address, choose(all, l.peer.Source)).resolve(l.session.local, l.session.extended)
+	changed := hops != l.hops
+	l.hops = hops
+	return changed
 }
 
 // shortcoming says what a session that stands can't carry.

@@ -29,6 +29,7 @@ type thread struct {
 	// begun: sessions may be; left: nothing may be announced any more.
 	begun, left bool
 	watch       watch
+	follow      sync.Once
 }
 
 func newThread(a *Announcer) *thread {
@@ -101,6 +102,27 @@ func (t *thread) begin() {
 	t.flush()
 	for _, l := range t.links {
 		l.open()
+	}
+}
+
+// followAddresses has next hops be what this node's addresses are. Without peers
+// there is nothing to follow.
+func (t *thread) followAddresses() {
+	t.follow.Do(func() {
+		changed := func(index int) { t.mail.post(func(t *thread) { t.readdress(index) }) }
+		failed := func(err error) { t.opts.Log.Error(err, "Next hops may be old for a moment") }
+		t.beside.Go(func() { followAddresses(t.ctx, changed, failed) })
+	})
+}
+
+// readdress looks at the next hops on an interface, or on all with 0.
+func (t *thread) readdress(index int) {
+	for _, l := range t.links {
+		concerned := l.state == Established && (index == 0 || l.session.route.index == index)
+		if concerned && l.readdress() {
+			l.attempt.outbox.put(l.all())
+			t.opts.Log.Info("Next hops have changed", "peer", l.peer.Name, "ipv4", l.hops.v4, "ipv6", l.hops.v6)
+		}
 	}
 }
 
