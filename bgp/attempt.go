@@ -3,6 +3,7 @@
 package bgp
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -166,13 +167,15 @@ func (a *attempt) openSent() state {
 		return a.over(ending{problem: no.problem, words: &no.notification})
 	}
 	a.agreed = agreed
+	_ = a.conn.SetKeepAlive(agreed.hold == 0)
 	_ = a.say(keepalive)
 	return a.openConfirm
 }
 
 func (a *attempt) openConfirm() state {
 	a.report(event{state: OpenConfirm})
-	m, err := a.read(a.agreed.hold)
+	// RFC 4271 has no limit here where there is no hold time.
+	m, err := a.read(cmp.Or(a.agreed.hold, openHold))
 	switch {
 	case isTimeout(err):
 		return a.over(ending{problem: heldTooLong, words: holdExpired})

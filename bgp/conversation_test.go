@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
+	"golang.org/x/sys/unix"
 )
 
 // Whatever breaks the rules is told so, as RFC 4271 section 6 has it.
@@ -247,6 +248,59 @@ func TestKeepalives(t *testing.T) {
 	for _, s := range a.Sessions() {
 		if s.State != Established {
 			t.Errorf("got %+v", s)
+		}
+	}
+}
+
+// Connections are marked as routing, and TCP looks after those where no
+// keepalives are sent.
+func TestConnections(t *testing.T) {
+	a := run(t, nil)
+	cases := []struct {
+		why         string
+		addr        string
+		hold        time.Duration
+		class, asks int // options of the socket
+	}{
+		{"by IPv4, with a hold time that is not to be cut short", "127.0.52.50:17850", 90 * time.Second, unix.IP_TOS, 0},
+		{"by IPv6, and nothing but TCP would notice a power cut", "[::1]:17851", 0, unix.IPV6_TCLASS, 1},
+	}
+	var peers []Peer
+	for i, c := range cases {
+		p := newRouter(t, c.addr, 64600, nil).peer(fmt.Sprint("p", i))
+		p.HoldTime, p.KeepaliveTime = c.hold, c.hold/3
+		peers = append(peers, p)
+	}
+	a.SetPeers(peers)
+	a.Synced()
+	for i, c := range cases {
+		name := fmt.Sprint("p", i)
+		a.awaitUp(name)
+		conns := make(chan *net.TCPConn, 1)
+		a.mail.post(func(t *thread) { conns <- t.links[name].session.conn })
+		raw, err := (<-conns).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		level := unix.IPPROTO_IP
+		if c.class == unix.IPV6_TCLASS {
+			level = unix.IPPROTO_IPV6
+		}
+		for _, o := range []struct {
+			name string
+			option
+		}{
+			{"class", option{level, c.class, 0xc0}},
+			{"keepalive", option{unix.SOL_SOCKET, unix.SO_KEEPALIVE, c.asks}},
+			{"idle", option{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15}},
+			{"interval", option{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 5}},
+			{"count", option{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3}},
+		} {
+			raw.Control(func(fd uintptr) {
+				if got, err := unix.GetsockoptInt(int(fd), o.level, o.option.name); err != nil || got != o.value {
+					t.Errorf("%s: %s is %d, want %d (%v)", c.why, o.name, got, o.value, err)
+				}
+			})
 		}
 	}
 }

@@ -19,9 +19,14 @@ import (
 // kernel the 3 s in which it finds out that an address is nobody's.
 const dialTimeout = 4 * time.Second
 
+// alive has TCP ask whether a router is there that says nothing: 30 s after a
+// power cut it is known to be gone. Only where there is no hold time, which
+// would be cut short.
+var alive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
+
 // dial connects to a router.
 func dial(ctx context.Context, p Peer, address netip.Addr) (*net.TCPConn, error) {
-	d := net.Dialer{Timeout: dialTimeout, KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
+	d := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: alive, Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		if e := c.Control(func(fd uintptr) { err = prepare(int(fd), p, address) }); e != nil {
 			return e
@@ -46,15 +51,28 @@ func prepare(fd int, p Peer, address netip.Addr) error {
 			return fmt.Errorf("setting the password: %w", err)
 		}
 	}
-	ttl := p.ttl()
-	switch {
-	case ttl == 0:
-		return nil
-	case address.Is4():
-		return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, ttl)
+	options := []option{{unix.IPPROTO_IPV6, unix.IPV6_TCLASS, trafficClass}}
+	hops := option{unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, p.ttl()}
+	if address.Is4() {
+		options = []option{{unix.IPPROTO_IP, unix.IP_TOS, trafficClass}}
+		hops = option{unix.IPPROTO_IP, unix.IP_TTL, p.ttl()}
 	}
-	return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, ttl)
+	if hops.value != 0 {
+		options = append(options, hops)
+	}
+	for _, o := range options {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return fmt.Errorf("socket option %d of level %d: %w", o.name, o.level, err)
+		}
+	}
+	return nil
 }
+
+// option is one of a socket.
+type option struct{ level, name, value int }
+
+// trafficClass is that of routing (RFC 4271 appendix E, RFC 4594 section 3.1).
+const trafficClass = 0xc0
 
 // bindTo returns the index of the device if it is a VRF.
 func bindTo(fd int, device string) (int, error) {
