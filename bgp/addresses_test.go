@@ -123,7 +123,9 @@ func TestNextHopsFollowAddresses(t *testing.T) {
 		if s.sessions != 1 || s.routes[prefix(1)] == "" {
 			t.Errorf("%s: %d sessions, routes %v", c.why, s.sessions, s.routes)
 		}
-		a.awaitSession("r", c.why, func(s Session) bool { return strings.Contains(s.Error, lacks) == (c.via == "") })
+		a.awaitSession("r", c.why, func(s Session) bool {
+			return strings.Contains(s.Error, lacks) == (c.via == "") && s.LacksIPv6 == (c.via == "") && !s.LacksIPv4
+		})
 	}
 }
 

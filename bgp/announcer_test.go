@@ -314,7 +314,7 @@ func TestNoIPv6NextHops(t *testing.T) {
 	if len(s.routes) != 1 || s.routes[six] == "" {
 		t.Errorf("got %v", s.routes)
 	}
-	if s := a.awaitUp("r"); s.Prefixes != 1 || !strings.Contains(s.Error, "IPv4 prefixes are not announced") {
+	if s := a.awaitUp("r"); s.Prefixes != 1 || !strings.Contains(s.Error, "IPv4 prefixes are not announced") || !s.LacksIPv4 || s.LacksIPv6 {
 		t.Errorf("got %+v", s)
 	}
 }

@@ -60,10 +60,13 @@ type Session struct {
 	// Address is where the router is, the zero value while it is looked for.
 	Address netip.Addr
 	State   State
+	// LacksIPv4 and LacksIPv6 say that it is Established and carries no such
+	// prefixes, though they were asked for.
+	LacksIPv4, LacksIPv6 bool
 	// Since is when Established was reached or lost.
 	Since time.Time
-	// Error is why the session is not Established, or was lost last, in words for
-	// users; never a secret.
+	// Error is why the session is not Established, lacks a family, or was lost
+	// last, in words for users; never a secret.
 	Error string
 	// Prefixes is how many the router has been told of.
 	Prefixes int

@@ -192,6 +192,8 @@ func (l *link) publish() {
 	}
 	if l.state == Established {
 		s.Prefixes = l.attempt.outbox.count()
+		lacks := l.lacks()
+		s.LacksIPv4, s.LacksIPv6 = lacks.v4, lacks.v6
 	}
 	if s.Error == "" && l.state == Established {
 		s.Error = l.shortcoming()

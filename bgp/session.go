@@ -66,6 +66,16 @@ func (l *link) readdress() bool {
 	return changed
 }
 
+// lacks are the families that were asked for and that a session that stands
+// can't carry.
+func (l *link) lacks() families {
+	has := l.session.families
+	return families{
+		v4: l.peer.IPv4 && !(has.v4 && l.hops.v4.IsValid()),
+		v6: l.peer.IPv6 && !(has.v6 && l.hops.v6.IsValid()),
+	}
+}
+
 // shortcoming says what a session that stands can't carry.
 func (l *link) shortcoming() string {
 	switch {

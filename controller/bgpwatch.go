@@ -58,7 +58,7 @@ func trimReport(o *berth.BGPNodeStatus) {
 	o.ObjectMeta = metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion}
 	for i := range o.Status.Sessions {
 		s := &o.Status.Sessions[i]
-		*s = berth.BGPSession{Peer: s.Peer, Address: s.Address, State: s.State, Error: s.Error}
+		*s = berth.BGPSession{Peer: s.Peer, Address: s.Address, State: s.State, Lacks: s.Lacks, Error: s.Error}
 	}
 }
 
@@ -142,13 +142,14 @@ func newsIn(before, now map[string]session) []news {
 	var all []news
 	for peer, is := range now {
 		was, known := before[peer]
-		switch {
-		case is == was && known:
-		case is.up || !known:
+		gains, loses := is.beyond(was) || !known, was.beyond(is)
+		if gains {
 			all = append(all, joined)
-		case was.up:
+		}
+		if loses {
 			all = append(all, parted)
-		default:
+		}
+		if !gains && !loses && is != was {
 			all = append(all, reworded)
 		}
 	}

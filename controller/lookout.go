@@ -277,13 +277,13 @@ func (k *lookout) refresh(ctx context.Context) error {
 	return nil
 }
 
-// concerned are those Services with an address that is carried by what is not
-// up in o, or by nothing; all of them where the survey is another one. k.mu is
-// held.
+// concerned are those Services with an address that is carried by what does
+// not carry it in o, or by nothing; all of them where the survey is another one.
+// k.mu is held.
 func (k *lookout) concerned(o *outlook, all bool) []providers.Key {
 	var keys []providers.Key
 	for key, links := range k.links {
-		if all || slices.ContainsFunc(links, func(l link) bool { return !o.sessions.up(l) }) {
+		if all || slices.ContainsFunc(links, func(l link) bool { return !o.sessions.carries(l) }) {
 			keys = append(keys, key)
 		}
 	}

@@ -102,7 +102,7 @@ func (w *watchtower) after(d time.Duration, why string, want ...string) {
 func ups(nodes ...string) sessions {
 	all := sessions{"a": {"r": {}}, "b": {"r": {}}}
 	for _, node := range nodes {
-		all[node] = map[string]session{"r": {up: true}}
+		all[node] = map[string]session{"r": {v4: true, v6: true}}
 	}
 	return all
 }
@@ -285,7 +285,7 @@ func TestLookoutMovesOn(t *testing.T) {
 			return []announce.Reach{{Announcers: []announce.Announcer{{Node: "a", Peers: []string{"r"}}}}}
 		}
 		got, err := w.routes(t.Context(), key, announce.Input{})
-		if err != nil || !got.sessions.up(link{"a", "r"}) || asked != 2 {
+		if err != nil || !got.sessions.carries(link{node: "a", peer: "r"}) || asked != 2 {
 			t.Errorf("asked %d times, got %+v, %v", asked, got, err)
 		}
 	})

@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -68,17 +69,27 @@ func (r routes) links() []link {
 	return all
 }
 
-// link names a session.
-type link struct{ node, peer string }
+// link names what a session carries of one family.
+type link struct {
+	node, peer string
+	v6         bool
+}
+
+func linkFor(address netip.Addr, node, peer string) link { return link{node, peer, address.Is6()} }
 
 // session is what the condition Serving depends on of one.
 type session struct {
-	up bool
+	// v4 and v6 say that it is up, and that nothing keeps it from carrying such
+	// prefixes.
+	v4, v6 bool
 	// address is that of the router, if known.
 	address string
-	// trouble is why it is not up, if known.
+	// trouble is why it is not up, or does not carry all that it should, if known.
 	trouble string
 }
+
+// beyond says that s carries what other does not.
+func (s session) beyond(other session) bool { return s.v4 && !other.v4 || s.v6 && !other.v6 }
 
 // sessions are all that speakers report, by node and peer.
 type sessions map[string]map[string]session
@@ -94,22 +105,29 @@ func sessionsOf(reports []berth.BGPNodeStatus) sessions {
 func sessionsIn(report *berth.BGPNodeStatus) map[string]session {
 	all := make(map[string]session, len(report.Status.Sessions))
 	for _, s := range report.Status.Sessions {
-		if s.State == berth.Established {
-			all[s.Peer] = session{up: true}
-			continue
+		lacks := func(f berth.Family) bool { return s.State != berth.Established || slices.Contains(s.Lacks, f) }
+		is := session{v4: !lacks(berth.IPv4), v6: !lacks(berth.IPv6)}
+		if !is.v4 || !is.v6 {
+			is.address, is.trouble = s.Address, s.Error
 		}
-		all[s.Peer] = session{address: s.Address, trouble: s.Error}
+		all[s.Peer] = is
 	}
 	return all
 }
 
-func (s sessions) up(l link) bool { return s[l.node][l.peer].up }
+// carries says that what the link names is there.
+func (s sessions) carries(l link) bool {
+	if l.v6 {
+		return s[l.node][l.peer].v6
+	}
+	return s[l.node][l.peer].v4
+}
 
 // carrier returns the first session that an address is announced through.
 func (s sessions) carrier(of announce.Reach) (link, bool) {
 	for _, a := range of.Announcers {
 		for _, peer := range a.Peers {
-			if l := (link{a.Node, peer}); s.up(l) {
+			if l := linkFor(of.Address, a.Node, peer); s.carries(l) {
 				return l, true
 			}
 		}
@@ -138,7 +156,7 @@ func (s sessions) against(r announce.Reach, namespace string) finding {
 				more++
 				continue
 			}
-			told = append(told, s.describe(link{a.Node, peer}, namespace))
+			told = append(told, s.describe(linkFor(r.Address, a.Node, peer), namespace))
 		}
 	}
 	text := strings.Join(told, "; ")
@@ -146,7 +164,7 @@ func (s sessions) against(r announce.Reach, namespace string) finding {
 		text += fmt.Sprintf("; and %d more", more)
 	}
 	return finding{announce.ReasonNoSession,
-		"no BGP session is up on a node that announces it (kubectl -n " + namespace + " get bgpnodestatuses): " + text}
+		"no BGP session carries it from a node that announces it (kubectl -n " + namespace + " get bgpnodestatuses): " + text}
 }
 
 // describe says what is known of a session that is not up.
@@ -160,6 +178,8 @@ func (s sessions) describe(l link, namespace string) string {
 	case !ok:
 		return name + " has not been tried: see what the speaker there refuses (kubectl -n " + namespace + " describe configurationstate " +
 			announce.ReportName(l.node) + ")"
+	case known.trouble == "" && (known.v4 || known.v6):
+		return name + " carries prefixes of the other family only"
 	case known.trouble == "":
 		return name + " is not up yet"
 	}

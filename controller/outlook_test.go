@@ -35,7 +35,7 @@ func (w word) and(r routes) word {
 
 // TestWordServingByBGP follows what layer 2 and BGP say to the condition.
 func TestWordServingByBGP(t *testing.T) {
-	up := sessions{"a": {"router-1": {up: true}}}
+	up := sessions{"a": {"router-1": {v4: true, v6: true}}}
 	down := sessions{"a": {"router-1": {address: "198.51.100.1", trouble: "connection refused"}, "router-2": {}}}
 	for _, tc := range []struct {
 		why     string
@@ -51,6 +51,9 @@ func TestWordServingByBGP(t *testing.T) {
 			[]string{"kubectl -n berth-system get bgpnodestatuses", `node "a" to BGPPeer "router-1" at 198.51.100.1: connection refused`, `BGPPeer "router-2" is not up yet`}, "yet: if"},
 		{"a peer that its speaker refuses is not tried", heard().and(routed(sessions{"a": {}}, "a")), "False", "NoSession",
 			[]string{`"router-1" has not been tried`, "describe configurationstate speaker-a"}, ""},
+		{"a session that does not carry the family is none", heard().and(routed(sessions{"a": {"router-1": {v6: true, trouble: "activate this neighbor"}}}, "a")), "False", "NoSession",
+			[]string{"no BGP session carries it", `BGPPeer "router-1": activate this neighbor`}, ""},
+		{"whatever is known of it", heard().and(routed(sessions{"a": {"router-1": {v6: true}}}, "a")), "False", "NoSession", []string{"the other family only"}, ""},
 		{"many sessions are counted", heard().and(routed(nil, "a", "b", "c")), "False", "NoSession", []string{`"b"`, "and 3 more"}, `"c"`},
 		{"what layer 2 announces needs no session", heard(by("a", "192.0.2.1")).and(routed(down, "a")), "True", "EndpointsReady", nil, ""},
 		{"nor the other way round", heard(because("NoEligibleNode", "none", "192.0.2.1")).and(routed(up, "a")), "True", "EndpointsReady", nil, ""},
@@ -83,7 +86,7 @@ func TestWordServingByBGP(t *testing.T) {
 // TestOneAddressByEach has the two families announced by different protocols.
 func TestOneAddressByEach(t *testing.T) {
 	both := ingress("192.0.2.1", "2001:db8::1")
-	up := sessions{"a": {"router-1": {up: true}}}
+	up := sessions{"a": {"router-1": {v4: true, v6: true}}}
 	if got := heard(by("a", "2001:db8::1")).and(routed(up, "a")).serving(ready, both); got.Status != "True" {
 		t.Errorf("got %+v", got)
 	}
@@ -109,7 +112,7 @@ func TestNoSessionIsShortened(t *testing.T) {
 // TestNewsIn: what a speaker reports is news only as far as conditions depend
 // on it.
 func TestNewsIn(t *testing.T) {
-	up := session{up: true}
+	up := session{v4: true, v6: true}
 	refused, expired := session{trouble: "connection refused"}, session{trouble: "hold timer expired"}
 	for _, tc := range []struct {
 		why         string
@@ -120,6 +123,9 @@ func TestNewsIn(t *testing.T) {
 		{"a session comes up", map[string]session{"x": refused}, map[string]session{"x": up}, []news{joined}},
 		{"a session is lost", map[string]session{"x": up}, map[string]session{"x": expired}, []news{parted}},
 		{"it fails otherwise", map[string]session{"x": refused}, map[string]session{"x": expired}, []news{reworded}},
+		{"a session carries a family more", map[string]session{"x": {v4: true}}, map[string]session{"x": up}, []news{joined}},
+		{"a session carries one less", map[string]session{"x": up}, map[string]session{"x": {v4: true}}, []news{parted}},
+		{"another one", map[string]session{"x": {v4: true}}, map[string]session{"x": {v6: true}}, []news{joined, parted}},
 		{"a peer is new", nil, map[string]session{"x": {}}, []news{joined}},
 		{"a peer is gone", map[string]session{"x": up}, nil, []news{parted}},
 		{"one comes, another one goes", map[string]session{"x": up}, map[string]session{"x": expired, "y": up}, []news{joined, parted}},
@@ -137,11 +143,18 @@ func TestSessionsOf(t *testing.T) {
 	report := berth.BGPNodeStatus{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Status: berth.NewBGPNodeReport("a", 3, []berth.BGPSession{
 		{Peer: "x", Address: "198.51.100.1", State: berth.Established, Error: "hold timer expired, an hour ago", Prefixes: 3},
 		{Peer: "y", Address: "198.51.100.2", State: "Active", Error: "connection refused"},
+		{Peer: "z", Address: "198.51.100.3", State: berth.Established, Lacks: []berth.Family{berth.IPv6}, Error: "not activated"},
 	})}
 	trimReport(&report)
 	got := sessionsOf([]berth.BGPNodeStatus{report})
-	if !got.up(link{"a", "x"}) || got.up(link{"a", "y"}) || got.up(link{"b", "x"}) || got.up(link{}) {
+	if !got.carries(link{node: "a", peer: "x"}) || got.carries(link{node: "a", peer: "y"}) || got.carries(link{node: "b", peer: "x"}) || got.carries(link{}) {
 		t.Errorf("got %+v", got)
+	}
+	if !got.carries(link{node: "a", peer: "x", v6: true}) || !got.carries(link{node: "a", peer: "z"}) || got.carries(link{node: "a", peer: "z", v6: true}) {
+		t.Errorf("got %+v", got)
+	}
+	if z := got["a"]["z"]; z.trouble != "not activated" {
+		t.Errorf("got %+v", z)
 	}
 	if y := got["a"]["y"]; y.address != "198.51.100.2" || y.trouble != "connection refused" {
 		t.Errorf("got %+v", y)

@@ -36,11 +36,14 @@ type Session struct {
 	// Address is where the router is, the zero value while it is looked for.
 	Address     netip.Addr
 	Established bool
+	// LacksIPv4 and LacksIPv6 say that the session is established and carries no
+	// such prefixes, though the peer asks for them.
+	LacksIPv4, LacksIPv6 bool
 	// Since is when the session was established or lost, the zero value where it
 	// has been neither.
 	Since time.Time
-	// Error is why the session is not established, or was lost last, in words for
-	// users; never a secret.
+	// Error is why the session is not established, lacks a family, or was lost
+	// last, in words for users; never a secret.
 	Error string
 	// Prefixes is how many the router has been told of, and Updates how many
 	// messages it took since the process began.

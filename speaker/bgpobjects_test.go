@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing/synctest"
@@ -102,6 +103,9 @@ func (w *world) sessionsOf(node string) string {
 	text := o.Status.Up
 	for _, s := range o.Status.Sessions {
 		text += strings.TrimRight("; "+s.Peer+" "+string(s.State)+" "+s.Error, " ")
+		if len(s.Lacks) > 0 {
+			text += fmt.Sprint(" ", s.Lacks)
+		}
 	}
 	return text
 }

@@ -92,9 +92,19 @@ func (r row) report() v1beta1.BGPSession {
 	case r.refused != "":
 		told.State, told.Error = "Idle", r.refused
 	case r.session.Established:
-		told.State = v1beta1.Established
+		told.State, told.Lacks = v1beta1.Established, r.lacks()
 	}
 	return told
+}
+
+func (r row) lacks() (families []v1beta1.Family) {
+	if r.session.LacksIPv4 {
+		families = append(families, v1beta1.IPv4)
+	}
+	if r.session.LacksIPv6 {
+		families = append(families, v1beta1.IPv6)
+	}
+	return families
 }
 
 // SessionChanged says that the session with the peer is another one than
@@ -128,10 +138,11 @@ func (s *Speaker) reviewSessions(ctx context.Context) error {
 	return nil
 }
 
-// turned says whether a session was reached or lost, or is new or gone.
+// turned says whether a session was reached or lost, carries other families, or
+// is new or gone.
 func turned(before, after []v1beta1.BGPSession) bool {
 	return !slices.EqualFunc(before, after, func(a, b v1beta1.BGPSession) bool {
-		return a.Peer == b.Peer && (a.State == b.State) && a.Since.Equal(&b.Since)
+		return a.Peer == b.Peer && a.State == b.State && a.Since.Equal(&b.Since) && slices.Equal(a.Lacks, b.Lacks)
 	})
 }
 

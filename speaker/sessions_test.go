@@ -23,6 +23,14 @@ func TestSessionsAreReported(t *testing.T) {
 		equalStrings(w, "writes", w.wrote("BGPNodeStatus"), "patch BGPNodeStatus a")
 		time.Sleep(time.Hour)
 		equalStrings(w, "writes when nothing changes", w.wrote("BGPNodeStatus"))
+		unlock := a.lock()
+		s := a.bgp.sessions["tor"]
+		s.LacksIPv6, s.Error = true, "not activated"
+		a.bgp.sessions["tor"] = s
+		unlock()
+		a.SessionChanged("tor")
+		synctest.Wait()
+		w.wantSessions("a", "1/1; tor Established not activated [IPv6]")
 		a.turns("tor", false, "hold timer expired")
 		w.wantSessions("a", "0/1; tor Active hold timer expired")
 	})

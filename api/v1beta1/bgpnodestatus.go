@@ -17,7 +17,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:resource:scope=Namespaced,shortName=bgpns
 // +kubebuilder:printcolumn:name="Up",type=string,JSONPath=`.status.up`,description="Sessions that are established, of all that the node is to have"
 // +kubebuilder:printcolumn:name="Prefixes",type=integer,JSONPath=`.status.prefixes`,description="Prefixes that the node announces"
-// +kubebuilder:printcolumn:name="Trouble",type=string,JSONPath=`.status.trouble`,description="What is wrong with the first session that is not established"
+// +kubebuilder:printcolumn:name="Trouble",type=string,JSONPath=`.status.trouble`,description="What is wrong with the first session that is not established or lacks a family"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type BGPNodeStatus struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -39,8 +39,8 @@ type BGPNodeReport struct {
 	// Prefixes is how many prefixes the node announces, to whichever routers.
 	// +kubebuilder:validation:Minimum=0
 	Prefixes int32 `json:"prefixes"`
-	// Trouble is what is wrong with the first session that is not established,
-	// in short. It is absent when all are.
+	// Trouble is what is wrong with the first session that is not established or
+	// lacks a family, in short. It is absent where there is none.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Trouble string `json:"trouble,omitempty"`
@@ -69,7 +69,13 @@ type BGPSession struct {
 	// Since is when the session became established, or stopped being it.
 	// +optional
 	Since metav1.Time `json:"since,omitzero"`
-	// Error is why the session is not established, or was lost last.
+	// Lacks are the families of prefixes that the BGPPeer asks for and the session
+	// does not carry, though it is established.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=2
+	// +optional
+	Lacks []Family `json:"lacks,omitempty"`
+	// Error is why the session is not established, lacks a family, or was lost last.
 	// +kubebuilder:validation:MaxLength=512
 	// +optional
 	Error string `json:"error,omitempty"`
@@ -89,6 +95,16 @@ type SessionState string
 
 // Established is the state in which routes are exchanged.
 const Established SessionState = "Established"
+
+// Family is one of addresses.
+// +kubebuilder:validation:Enum=IPv4;IPv6
+type Family string
+
+// The families of addresses.
+const (
+	IPv4 Family = "IPv4"
+	IPv6 Family = "IPv6"
+)
 
 // BGPNodeStatusList is how the API lists them.
 // +kubebuilder:object:root=true

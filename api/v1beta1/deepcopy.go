@@ -11,6 +11,9 @@ func (s *BGPNodeStatus) DeepCopyInto(out *BGPNodeStatus) {
 	*out = *s
 	s.ObjectMeta.DeepCopyInto(&out.ObjectMeta)
 	out.Status.Sessions = slices.Clone(s.Status.Sessions)
+	for i := range out.Status.Sessions {
+		out.Status.Sessions[i].Lacks = slices.Clone(s.Status.Sessions[i].Lacks)
+	}
 }
 
 // DeepCopy returns a copy that shares nothing with s.

@@ -25,11 +25,11 @@ func NewBGPNodeReport(node string, prefixes int, sessions []BGPSession) BGPNodeR
 	trouble := ""
 	for i := range sessions {
 		s := &sessions[i]
-		s.Error = cut(s.Error, maxError)
-		switch {
-		case s.State == Established:
+		s.Error, s.Lacks = cut(s.Error, maxError), slices.Clone(s.Lacks)
+		if s.State == Established {
 			up++
-		case trouble == "":
+		}
+		if trouble == "" && (s.State != Established || len(s.Lacks) > 0) {
 			trouble = cut(s.trouble(), maxTrouble)
 		}
 	}

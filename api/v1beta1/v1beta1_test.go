@@ -28,6 +28,7 @@ func TestNewBGPNodeReport(t *testing.T) {
 	}{
 		{"no session, no trouble", nil, "0/0", ""},
 		{"what is up is no trouble, whatever it was lost for before", []BGPSession{{Peer: "a", State: Established, Error: "hold timer expired"}}, "1/1", ""},
+		{"what is up and lacks a family is", []BGPSession{{Peer: "a", State: Established, Lacks: []Family{IPv6}, Error: "not activated"}, down("b", "refused")}, "1/2", "a: not activated"},
 		{"the first in order is told, not the first that came", []BGPSession{down("c", "refused"), up("a"), down("b", "no route")}, "1/3", "b: no route"},
 		{"a state is better than nothing", []BGPSession{down("a", "")}, "0/1", "a: Active"},
 		{"what is too long is cut between characters", []BGPSession{down("a", long)}, "0/1", "a: " + strings.Repeat("ü", 124) + "…"},
@@ -71,7 +72,7 @@ func TestDeepCopy(t *testing.T) {
 	object := func() *BGPNodeStatus {
 		return &BGPNodeStatus{
 			ObjectMeta: metav1.ObjectMeta{Name: "node-1", Labels: map[string]string{"a": "b"}},
-			Status:     BGPNodeReport{Node: "node-1", Sessions: []BGPSession{{Peer: "a", State: Established, Since: metav1.Unix(1, 0)}}},
+			Status:     BGPNodeReport{Node: "node-1", Sessions: []BGPSession{{Peer: "a", State: Established, Since: metav1.Unix(1, 0), Lacks: []Family{IPv6}}}},
 		}
 	}
 	var _ runtime.Object = object()
@@ -84,7 +85,7 @@ func TestDeepCopy(t *testing.T) {
 			if !reflect.DeepEqual(copied, object()) {
 				t.Errorf("the copy is %+v", copied)
 			}
-			copied.Labels["a"], copied.Status.Sessions[0].Peer = "changed", "changed"
+			copied.Labels["a"], copied.Status.Sessions[0].Peer, copied.Status.Sessions[0].Lacks[0] = "changed", "changed", "changed"
 			if !reflect.DeepEqual(&list.Items[0], object()) {
 				t.Error("the copy shares something with the original")
 			}
@@ -101,7 +102,7 @@ func TestNothingElseIsShared(t *testing.T) {
 			switch field.Type.Kind() {
 			case reflect.String, reflect.Int32:
 			default:
-				if field.Name != "Sessions" && field.Type != reflect.TypeFor[metav1.Time]() {
+				if field.Name != "Sessions" && field.Name != "Lacks" && field.Type != reflect.TypeFor[metav1.Time]() {
 					t.Errorf("%s.%s is a %s: look at DeepCopyInto", of.Name(), field.Name, field.Type)
 				}
 			}
@@ -113,15 +114,15 @@ func TestNothingElseIsShared(t *testing.T) {
 // not there is left out.
 func TestJSON(t *testing.T) {
 	o := BGPNodeStatus{Status: NewBGPNodeReport("n", 1, []BGPSession{
-		{Peer: "a", Address: "192.0.2.1", State: Established, Since: metav1.NewTime(time.Unix(0, 0).UTC()), Prefixes: 1, BFD: "Up"},
+		{Peer: "a", Address: "192.0.2.1", State: Established, Since: metav1.NewTime(time.Unix(0, 0).UTC()), Prefixes: 1, BFD: "Up", Lacks: []Family{IPv6}},
 		down("b", "refused"),
 	})}
 	text, err := json.Marshal(o.Status)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"node":"n","up":"1/2","prefixes":1,"trouble":"b: refused","sessions":[` +
-		`{"peer":"a","address":"192.0.2.1","state":"Established","since":"1970-01-01T00:00:00Z","prefixes":1,"bfd":"Up"},` +
+	want := `{"node":"n","up":"1/2","prefixes":1,"trouble":"a: Established","sessions":[` +
+		`{"peer":"a","address":"192.0.2.1","state":"Established","since":"1970-01-01T00:00:00Z","lacks":["IPv6"],"prefixes":1,"bfd":"Up"},` +
 		`{"peer":"b","state":"Active","error":"refused","prefixes":0}]}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)

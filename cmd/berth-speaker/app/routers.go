@@ -116,6 +116,7 @@ func (r *routers) Sessions() []speaker.Session {
 	for i, s := range now {
 		all[i] = speaker.Session{
 			Peer: s.Peer, Address: s.Address, Established: s.State == bgp.Established, Since: s.Since,
+			LacksIPv4: s.LacksIPv4, LacksIPv6: s.LacksIPv6,
 			Error: s.Error, Prefixes: s.Prefixes, Updates: counters[s.Peer].Updates, BFD: s.BFD,
 		}
 	}
