@@ -51,10 +51,10 @@ func (v *View) selectedNodes(s selectors) []int {
 }
 
 // addRouter adds one, but for the nodes where another has its place already: a
-// node has one session with an address, whatever the VRF.
+// node has one session with an address, or one in each VRF.
 func (v *View) addRouter(added router, r *reader) {
 	for _, before := range v.routers {
-		if before.Address != added.Address || before.Interface != added.Interface {
+		if !before.sameRouter(&added.Peer) {
 			continue
 		}
 		if contains(before.nodes, v.own) && contains(added.nodes, v.own) {
@@ -67,6 +67,15 @@ func (v *View) addRouter(added router, r *reader) {
 		added.nodes = slices.DeleteFunc(added.nodes, func(i int) bool { return contains(before.nodes, i) })
 	}
 	v.routers = append(v.routers, added)
+}
+
+// sameRouter says that both are where one router is. An interface is in one VRF,
+// whatever is said of it.
+func (p *Peer) sameRouter(other *Peer) bool {
+	if p.Interface != "" || other.Interface != "" {
+		return p.Interface == other.Interface
+	}
+	return p.Address == other.Address && p.Device == other.Device
 }
 
 // contains says whether i is in sorted.
