@@ -32,7 +32,7 @@ func (r *reader) peer(p *v1beta2.BGPPeer, profiles map[string]*BFD) Peer {
 		Port:            p.Spec.Port,
 		Device:          r.device("spec.vrf", p.Spec.VRFName),
 		GracefulRestart: p.Spec.EnableGracefulRestart,
-		BFD:             r.profile(p.Spec.BFDProfile, profiles),
+		BFD:             r.watching(&p.Spec, profiles),
 	}
 	if peer.Port == 0 {
 		peer.Port = defaultPort
@@ -159,6 +159,17 @@ func (r *reader) password(p *v1beta2.BGPPeer, peer *Peer) {
 		r.tell("spec.passwordSecret.namespace", "%q: Secret %q is read from namespace %q: allowed are that one, and none", secret.Namespace, secret.Name, p.Namespace)
 	}
 	peer.Password, peer.PasswordSecret = p.Spec.Password, secret.Name
+}
+
+// watching is the BFD that is asked for. Inside a VRF it would stay down for
+// ever: the kernel gives packets from there to sockets bound to the VRF only
+// (udp_l3mdev_accept), and BFD has none.
+func (r *reader) watching(s *v1beta2.BGPPeerSpec, profiles map[string]*BFD) *BFD {
+	if s.BFDProfile != "" && s.VRFName != "" {
+		r.refuse("spec.bfdProfile", "%q beside spec.vrf %q, and BFD does not work inside a VRF: allowed is one of both", s.BFDProfile, s.VRFName)
+		return nil
+	}
+	return r.profile(s.BFDProfile, profiles)
 }
 
 // profile finds a BFDProfile. Without it there is no session either: the user

@@ -34,7 +34,8 @@ type Peer struct {
 	Multihop, GracefulRestart            bool
 	// Password is for TCP MD5 signatures (RFC 2385), empty for none.
 	Password string
-	BFD      *BFD
+	// BFD does not work through a Device.
+	BFD *BFD
 }
 
 // BFD is how a router is watched besides.

@@ -36,20 +36,12 @@ type watch struct {
 // but for external peers with ebgp-multihop and internal ones that are not on a
 // common network.
 func bfdConfig(p Peer, address netip.Addr, r route) bfd.Config {
-	c := bfd.Config{
+	return bfd.Config{
 		Peer: address, Local: p.Source,
 		Transmit: p.BFD.Transmit, Receive: p.BFD.Receive, Multiplier: p.BFD.Multiplier,
 		Passive: p.BFD.Passive, MinTTL: p.BFD.MinTTL,
 		Multihop: p.Multihop || p.PeerASN == p.MyASN && !r.direct,
 	}
-	switch {
-	case p.Device == "":
-	case c.Multihop:
-		c.Interface = p.Device
-	default:
-		c.Interface = r.via
-	}
-	return c
 }
 
 // add has a router be watched for l, or watched differently.
