@@ -57,6 +57,10 @@ type Options struct {
 	// side's own Remove or stop changes. It is called from the I/O thread: it must
 	// not block, nor call Sessions. Add and Remove it may call.
 	OnEvent func(Event)
+	// OnProblem is told why packets of a session can't be sent or received,
+	// whenever that is another reason than before; nil where they can. It is
+	// called as OnEvent is.
+	OnProblem func(Key, error)
 }
 
 // Engine holds sessions and does their I/O. Its methods may be called from any
@@ -98,6 +102,9 @@ func New(opts Options) *Engine {
 	}
 	if opts.OnEvent == nil {
 		opts.OnEvent = func(Event) {}
+	}
+	if opts.OnProblem == nil {
+		opts.OnProblem = func(Key, error) {}
 	}
 	return &Engine{opts: opts, loop: newLoop()}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -429,6 +430,45 @@ func TestInterfaceThatIsNotThere(t *testing.T) {
 		if time.Now().After(late) {
 			t.Fatal("no problem is told")
 		}
+	}
+}
+
+// What keeps a session from being is told once, and that it is over.
+func TestProblemsAreTold(t *testing.T) {
+	taken, err := net.ListenPacket("udp4", "127.0.24.1:13941")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	problems := make(chan error, 100)
+	next := func() error {
+		select {
+		case p := <-problems:
+			return p
+		case <-time.After(patience):
+			t.Fatal("nothing is told")
+			return nil
+		}
+	}
+	e := run(t, "127.0.24.1", 13940, Options{OnProblem: func(k Key, err error) {
+		if k.Peer == netip.MustParseAddr("127.0.24.2") {
+			problems <- err
+		}
+	}})
+	cfg := quick("127.0.24.2", "127.0.24.1")
+	cfg.Multihop = true
+	e.add(cfg)
+	if p := next(); p == nil || !strings.Contains(p.Error(), "listening for BFD on 127.0.24.1:13941") {
+		t.Errorf("got %v", p)
+	}
+	taken.Close()
+	if p := next(); p != nil {
+		t.Errorf("after the port came free: %v", p)
+	}
+	cfg.Local = netip.MustParseAddr("192.0.2.99") // nobody's
+	e.add(cfg)
+	if p := next(); !errors.Is(p, unix.EINVAL) {
+		t.Errorf("from an address that is not here: %v", p)
 	}
 }
 

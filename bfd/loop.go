@@ -44,6 +44,9 @@ func (l *loop) close() {
 
 // serve runs until ctx has ended and every peer has been told.
 func (e *Engine) serve(ctx context.Context) error {
+	for _, x := range e.keys {
+		e.tellProblem(x) // of those that were there before
+	}
 	for {
 		if ctx.Err() != nil && !e.stopping {
 			e.leaveAll(time.Now())
@@ -183,6 +186,7 @@ func (e *Engine) act(x *entry, a action) {
 }
 
 func (e *Engine) transmit(x *entry, p Packet) {
+	defer e.tellProblem(x)
 	if x.problem != nil {
 		e.attach(x)
 	}
@@ -200,6 +204,19 @@ func (e *Engine) transmit(x *entry, p Packet) {
 		e.attach(x) // it may have been made anew, with another index
 	}
 }
+
+// tellProblem tells what keeps a session's packets from being sent or received,
+// if it is news.
+func (e *Engine) tellProblem(x *entry) {
+	now := x.trouble()
+	if x.state == AdminDown || same(now, x.told) {
+		return
+	}
+	x.told = now
+	e.opts.OnProblem(x.cfg.Key(), now)
+}
+
+func same(a, b error) bool { return a == b || a != nil && b != nil && a.Error() == b.Error() }
 
 func (e *Engine) leaveAll(now time.Time) {
 	e.stopping = true

@@ -5,9 +5,11 @@ package bfd
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -28,6 +30,7 @@ func (e *Engine) add(cfg Config) {
 	}
 	if e.phase == running {
 		e.attach(x)
+		e.tellProblem(x)
 	}
 }
 
@@ -158,15 +161,28 @@ func (e *entry) status() Status {
 		RemoteState: e.remote.state, RemoteDiag: e.remote.diag,
 		Discriminator: e.discriminator, RemoteDiscriminator: e.remote.discriminator,
 		Detection: e.detection(), Heard: e.heard,
-		Received: e.received, Sent: e.count, Problem: e.problem,
+		Received: e.received, Sent: e.count, Problem: e.trouble(),
 	}
 	if e.remote.minRx > 0 {
 		s.Transmit = e.negotiated()
 	}
-	if s.Problem == nil && e.errno != 0 {
-		s.Problem = e.errno
-	}
 	return s
+}
+
+// trouble is why no packet can be sent or received.
+func (e *entry) trouble() error {
+	switch {
+	case e.problem != nil:
+		return e.problem
+	case e.errno != 0 && !passing(e.errno):
+		return fmt.Errorf("sending: %w", e.errno)
+	}
+	return nil
+}
+
+// passing errors are those of a moment, when there is much to send.
+func passing(errno syscall.Errno) bool {
+	return errno == syscall.EAGAIN || errno == syscall.ENOBUFS || errno == syscall.EINTR
 }
 
 // readdress has an accepted session answer from the address that was asked last:

@@ -19,6 +19,7 @@ type entry struct {
 	iface    int
 	problem  error
 	errno    syscall.Errno // of the last packet sent
+	told     error         // what of these was told
 	received uint64
 	out      transmitted
 	count    uint64 // packets sent

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/berth-lb/berth/bfd"
 )
 
 // farewell is how long the end of Run waits for routers to have taken note.
@@ -28,6 +30,9 @@ type Announcer struct {
 	bfdListen []netip.Addr
 	// addressesOf is another one in tests.
 	addressesOf func(index int) ([]netlink.Addr, error)
+
+	// engine does BFD, if any.
+	engine atomic.Pointer[bfd.Engine]
 
 	mu       sync.Mutex
 	sessions map[string]Session
@@ -93,6 +98,14 @@ func (a *Announcer) Counters() map[string]Counters {
 		all[name] = c.Counters
 	}
 	return all
+}
+
+// BFDCounters are what BFD did since it was begun last.
+func (a *Announcer) BFDCounters() bfd.Counters {
+	if e := a.engine.Load(); e != nil {
+		return e.Counters()
+	}
+	return bfd.Counters{}
 }
 
 // Run announces until ctx ends, which is taken for a restart. Peers with

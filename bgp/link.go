@@ -3,6 +3,7 @@
 package bgp
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"sync/atomic"
@@ -45,8 +46,10 @@ type link struct {
 
 	bfdKey   *bfd.Key
 	bfdState string
-	losses   uint64
-	updates  *atomic.Uint64
+	// bfdProblem is why that can't come up, as far as it is this node's fault.
+	bfdProblem string
+	losses     uint64
+	updates    *atomic.Uint64
 }
 
 func newLink(t *thread, p Peer) *link {
@@ -199,7 +202,7 @@ func (l *link) publish() {
 		s.Error = l.shortcoming()
 	}
 	if s.Error == "" && l.peer.BFD != nil {
-		s.Error = l.t.watch.problem
+		s.Error = cmp.Or(l.t.watch.problem, l.bfdProblem)
 	}
 	l.t.publish(s, counters{updates: l.updates, Counters: Counters{
 		Prefixes: s.Prefixes, Up: l.state == Established, BFDUp: l.bfdState == bfd.Up.String(), Lost: l.losses,

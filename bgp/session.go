@@ -168,7 +168,7 @@ func (l *link) setBFD(b *BFD) {
 	}
 	if l.bfdKey != nil && (key == nil || *key != *l.bfdKey) {
 		l.t.watch.remove(l, *l.bfdKey)
-		l.bfdState = ""
+		l.bfdState, l.bfdProblem = "", ""
 	}
 	if key != nil && l.bfdState == "" {
 		l.bfdState = bfd.Down.String()

@@ -230,6 +230,33 @@ func TestBFD(t *testing.T) {
 	}
 }
 
+// Why BFD can't come up is an error of the session as long as it is so.
+func TestBFDProblems(t *testing.T) {
+	taken, err := net.ListenPacket("udp4", "127.0.51.62:13997")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	r := newRouter(t, "127.0.51.63:17997", 64600, nil)
+	a := run(t, func(a *Announcer) {
+		a.opts.BFDPort, a.opts.BFDMultihopPort = 13996, 13997
+		a.bfdListen = []netip.Addr{netip.MustParseAddr("127.0.51.62")}
+	})
+	p := r.peer("r")
+	p.Multihop, p.IPv6 = true, false
+	p.BFD = &BFD{Transmit: time.Second, Receive: time.Second, Multiplier: 3}
+	a.SetPeers([]Peer{p})
+	a.Synced()
+	if s := a.awaitError("r", "BFD does not work: listening for BFD on 127.0.51.62:13997"); s.State != Established || s.BFD != "Down" {
+		t.Errorf("got %+v", s)
+	}
+	taken.Close()
+	a.awaitSession("r", "no more error", func(s Session) bool { return s.Error == "" })
+	if c := a.BFDCounters(); c.Sent == 0 {
+		t.Errorf("got %+v", c)
+	}
+}
+
 // bfdRouter answers each packet of BFD as long as it is Up, says AdminDown, or,
 // when Down, nothing at all.
 type bfdRouter struct {

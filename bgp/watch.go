@@ -81,7 +81,9 @@ func (w *watch) start() {
 	engine := bfd.New(bfd.Options{
 		Port: t.opts.BFDPort, MultihopPort: t.opts.BFDMultihopPort, Gather: gatherBFD,
 		Listen: t.bfdListen, OnEvent: func(e bfd.Event) { t.mail.post(func(t *thread) { t.watch.event(e) }) },
+		OnProblem: func(k bfd.Key, err error) { t.mail.post(func(t *thread) { t.watch.trouble(k, err) }) },
 	})
+	t.engine.Store(engine)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	w.engine, w.cancel, w.done = engine, cancel, done
@@ -101,7 +103,7 @@ func (w *watch) failed(err error) {
 	w.engine, w.problem = nil, fmt.Sprintf("BFD does not run: %v", err)
 	w.t.opts.Log.Error(err, "BFD does not run")
 	for _, l := range w.t.links {
-		l.bfdState = ""
+		l.bfdState, l.bfdProblem = "", ""
 	}
 	time.AfterFunc(againBFD, func() { w.t.mail.post(func(t *thread) { t.watch.start() }) })
 }
@@ -114,6 +116,17 @@ func (w *watch) stop() {
 	w.cancel()
 	<-w.done
 	w.engine = nil
+}
+
+// trouble is of one session, and nil when it is over.
+func (w *watch) trouble(k bfd.Key, err error) {
+	problem := ""
+	if err != nil {
+		problem = fmt.Sprintf("BFD does not work: %v", err)
+	}
+	for l := range w.users[k] {
+		l.bfdProblem = problem
+	}
 }
 
 func (w *watch) event(e bfd.Event) {

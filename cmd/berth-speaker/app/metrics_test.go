@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/berth-lb/berth/bfd"
 	"github.com/berth-lb/berth/l2"
 )
 
@@ -26,6 +27,19 @@ func TestLayer2Metrics(t *testing.T) {
 	})
 	if got := gathered(t, newCollector(counters, true)); !maps.Equal(got, ours) {
 		t.Errorf("with MetalLB's names: got %v, want %v", got, ours)
+	}
+}
+
+func TestBFDMetrics(t *testing.T) {
+	counters := func() bfd.Counters {
+		return bfd.Counters{Received: 7, Sent: 5, SendErrors: 2, Stalls: 1, Dropped: map[bfd.Reason]uint64{bfd.WrongTTL: 3}}
+	}
+	want := map[string]float64{
+		"berth_bgp_bfd_packets_received_total": 7, "berth_bgp_bfd_packets_sent_total": 5, "berth_bgp_bfd_packets_unsent_total": 2,
+		"berth_bgp_bfd_stalls_total": 1, "berth_bgp_bfd_packets_dropped_total": 3,
+	}
+	if got := gathered(t, newBFDCollector(counters)); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

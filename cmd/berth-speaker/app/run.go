@@ -85,7 +85,9 @@ func run(ctx context.Context, o *options) error {
 	if err := s.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	for _, c := range []prometheus.Collector{s.Collector(o.endpoints.MetalLBNames), newCollector(layer2.Counters, o.endpoints.MetalLBNames)} {
+	for _, c := range []prometheus.Collector{
+		s.Collector(o.endpoints.MetalLBNames), newCollector(layer2.Counters, o.endpoints.MetalLBNames), newBFDCollector(routers.BFDCounters),
+	} {
 		if err := metrics.Registry.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
