@@ -18,7 +18,7 @@ const (
 	// advertiseEvery is the pause between router advertisements. They are how a
 	// router finds this node where it has only an interface to go by, too.
 	advertiseEvery = 10 * time.Second
-	// solicitEvery is the pause between questions while no router is known, and
+	// solicitEvery is the pause between questions while there is no session, and
 	// between looks for an interface that is not there.
 	solicitEvery = 2 * time.Second
 )
@@ -35,6 +35,8 @@ type discovery struct {
 	// way, for users.
 	found   func(netip.Addr)
 	problem func(string)
+	// up says that there is a session with it: nobody else need be looked for.
+	up func() bool
 }
 
 // run looks and listens until ctx ends.
@@ -67,11 +69,12 @@ func (d discovery) listen(ctx context.Context) error {
 	next := time.Time{}
 	for ctx.Err() == nil {
 		if !time.Now().Before(next) {
-			if err := d.speak(conn, link, known); err != nil {
+			enough := known && d.up()
+			if err := d.speak(conn, link, enough); err != nil {
 				return fmt.Errorf("advertising on %s: %w", d.name, err)
 			}
 			next = time.Now().Add(solicitEvery)
-			if known {
+			if enough {
 				next = time.Now().Add(advertiseEvery)
 			}
 		}
@@ -115,14 +118,14 @@ func (d discovery) fromKernel(link *net.Interface) bool {
 	return false
 }
 
-// speak asks for routers while none is known, and advertises this node: with a
-// lifetime of 0, so that nobody takes it for a way out.
-func (d discovery) speak(conn *ndp.Conn, link *net.Interface, known bool) error {
+// speak asks for routers unless the one that is known is enough, and advertises
+// this node: with a lifetime of 0, so that nobody takes it for a way out.
+func (d discovery) speak(conn *ndp.Conn, link *net.Interface, enough bool) error {
 	source := []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: link.HardwareAddr}}
 	if len(link.HardwareAddr) == 0 {
 		source = nil
 	}
-	if err := conn.WriteTo(&ndp.RouterAdvertisement{Options: source}, nil, allNodes); err != nil || known {
+	if err := conn.WriteTo(&ndp.RouterAdvertisement{Options: source}, nil, allNodes); err != nil || enough {
 		return err
 	}
 	return conn.WriteTo(&ndp.RouterSolicitation{Options: source}, nil, allRouters)

@@ -24,7 +24,8 @@ type link struct {
 	stop context.CancelFunc
 
 	// address is where the router is, the zero value while it is looked for.
-	address netip.Addr
+	// heard is who has advertised itself last during a session.
+	address, heard netip.Addr
 	// attempt is the one under way, and gone closed when the connection of the
 	// last one is, maybe of another link to the same router. There are never two.
 	attempt *attempt
@@ -33,8 +34,10 @@ type link struct {
 	begun time.Time
 
 	state State
-	since time.Time
-	err   string
+	// stands says that it is Established, for other goroutines.
+	stands atomic.Bool
+	since  time.Time
+	err    string
 	// session, addresses and hops are what counts while it is Established.
 	session   session
 	addresses []netlink.Addr
@@ -104,13 +107,19 @@ func (l *link) discover() {
 		name:    l.peer.Interface,
 		found:   func(a netip.Addr) { l.later(func() { l.found(a) }) },
 		problem: func(s string) { l.later(func() { l.notFound(s) }) },
+		up:      l.stands.Load,
 	}
 	l.t.beside.Go(func() { d.run(l.ctx) })
 }
 
-// found takes a router, in place of one that has gone.
+// found takes a router, in place of one that has gone. During a session it is only
+// kept in mind: it may be what comes after.
 func (l *link) found(address netip.Addr) {
-	if address == l.address || l.state == Established {
+	if l.state == Established {
+		l.heard = address
+		return
+	}
+	if address == l.address {
 		return
 	}
 	if l.attempt != nil {
@@ -150,6 +159,7 @@ func (l *link) retry() { l.begin(jitter(l.peer.retry()) - time.Since(l.begun)) }
 // ended notes that there is no session now.
 func (l *link) ended() {
 	l.state, l.since, l.session = Idle, time.Now(), session{}
+	l.stands.Store(false)
 	l.setBFD(nil)
 }
 

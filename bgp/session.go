@@ -3,6 +3,7 @@
 package bgp
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/berth-lb/berth/bfd"
@@ -41,7 +42,8 @@ func (l *link) on(e event) {
 // up is for a session that stands: the router is told everything.
 func (l *link) up(s session) {
 	l.state, l.since, l.saidAt, l.err = Established, s.since, time.Time{}, ""
-	l.session = s
+	l.session, l.heard = s, netip.Addr{}
+	l.stands.Store(true)
 	l.addresses = nil
 	l.readdress()
 	l.attempt.outbox.put(l.all(), s.families.list()...)
@@ -99,6 +101,9 @@ func (l *link) lost(e ending) {
 	l.note(e)
 	l.ended()
 	l.t.opts.Log.Info("A session with a router is lost", "peer", l.peer.Name, "router", l.address, "reason", l.err)
+	if l.heard.IsValid() {
+		l.address = l.heard
+	}
 	if l.flapping(stood) {
 		l.retry()
 		return

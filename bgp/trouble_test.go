@@ -177,6 +177,32 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
+// On an interface without a number, the router that has taken the place of
+// another one is called as soon as that is gone.
+func TestReplacedRouter(t *testing.T) {
+	old := newRouter(t, "127.0.51.80:17980", 64600, nil)
+	young := newRouter(t, "127.0.51.81:17980", 64600, nil)
+	a := run(t, nil)
+	p := old.peer("r")
+	p.Interface, p.Address = "lo", netip.Addr{}
+	a.SetPeers([]Peer{p})
+	a.Announce(prefix(1), to("r"))
+	a.Synced()
+	hear := func(r *router) {
+		a.mail.post(func(t *thread) { t.links["r"].found(r.addr.Addr()) })
+	}
+	hear(old)
+	old.awaitRoutes(1)
+	a.awaitUp("r")
+	hear(old)
+	hear(young)
+	if s := old.snapshot(); s.sessions != 1 || len(s.goodbyes) > 0 {
+		t.Errorf("a session that stands is left: %q", s.goodbyes)
+	}
+	old.stop()
+	young.awaitRoutes(1)
+}
+
 // Lost sessions come back soon however often that happens.
 func TestFlapping(t *testing.T) {
 	r := newRouter(t, "127.0.51.51:17996", 64600, nil)
