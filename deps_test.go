@@ -55,7 +55,7 @@ var allowed = map[string][]string{
 	}, kubernetesTypes...),
 	"l2": {module + "bfd", module + "epoll", "golang.org/x/sys/", "golang.org/x/net/bpf", "github.com/vishvananda/netlink", "go4.org/netipx", "github.com/go-logr/logr"},
 	"bgp": {module + "bfd", "github.com/osrg/gobgp/v4/pkg/packet/bgp", "github.com/mdlayher/ndp", "github.com/vishvananda/netlink",
-		"golang.org/x/sys/", "golang.org/x/net/ipv4", "golang.org/x/net/ipv6", "golang.org/x/net/icmp", "github.com/go-logr/logr"},
+		"golang.org/x/sys/", "golang.org/x/net/ipv6", "github.com/go-logr/logr"},
 	"bfd":   {module + "epoll", "golang.org/x/sys/"},
 	"epoll": {"golang.org/x/sys/"},
 }

@@ -21,6 +21,10 @@ const (
 	defaultConnect = 2 * time.Second
 )
 
+// MaxPassword is the most bytes that Linux takes as a key of TCP MD5 signatures
+// (TCP_MD5SIG_MAXKEYLEN).
+const MaxPassword = 80
+
 const allowedASNs = "1 to 4294967295"
 
 // peer reads p. Refused is what leaves no session to be had, or another than
@@ -157,6 +161,9 @@ func (r *reader) password(p *v1beta2.BGPPeer, peer *Peer) {
 	}
 	if secret.Name != "" && secret.Namespace != "" && secret.Namespace != p.Namespace {
 		r.tell("spec.passwordSecret.namespace", "%q: Secret %q is read from namespace %q: allowed are that one, and none", secret.Namespace, secret.Name, p.Namespace)
+	}
+	if n := len(p.Spec.Password); n > MaxPassword {
+		r.refuse("spec.password", "%d bytes: allowed are up to %d, as Linux takes for TCP MD5 signatures", n, MaxPassword)
 	}
 	peer.Password, peer.PasswordSecret = p.Spec.Password, secret.Name
 }

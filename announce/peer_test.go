@@ -145,6 +145,7 @@ func TestPeerRefused(t *testing.T) {
 		{"too long a pause", func(s *v1beta2.BGPPeerSpec) { s.ConnectTime = seconds(65536) }, "spec.connectTime", "allowed are 1s to"},
 
 		{"two passwords", func(s *v1beta2.BGPPeerSpec) { s.Password, s.PasswordSecret.Name = "hunter2", "tor" }, "spec.passwordSecret", `"tor" beside spec.password: allowed is one`},
+		{"a password longer than Linux takes", func(s *v1beta2.BGPPeerSpec) { s.Password = strings.Repeat("hunter2", 12) }, "spec.password", "84 bytes: allowed are up to 80"},
 		{"BFD where no packet of it comes through", func(s *v1beta2.BGPPeerSpec) { s.BFDProfile, s.VRFName = "fast", "red" }, "spec.bfdProfile", `"fast" beside spec.vrf "red"`},
 		{"no such profile", func(s *v1beta2.BGPPeerSpec) { s.BFDProfile = "fast" }, "spec.bfdProfile", `"fast" is no BFDProfile`},
 		{"selectors that are none", atNodes(metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "rack", Operator: "Is"}}}),

@@ -35,13 +35,12 @@ type Announcer struct {
 	engine atomic.Pointer[bfd.Engine]
 
 	mu       sync.Mutex
-	sessions map[string]Session
-	counters map[string]counters
+	sessions map[string]published
 }
 
-// counters are those of one peer, with the one that changes by itself.
-type counters struct {
-	Counters
+// published is a session but for Updates, which change by themselves.
+type published struct {
+	Session
 	updates *atomic.Uint64
 }
 
@@ -50,7 +49,7 @@ func New(o Options) *Announcer {
 	if o.OnChange == nil {
 		o.OnChange = func(string) {}
 	}
-	return &Announcer{opts: o, mail: newMailbox(), addressesOf: addressesOf, sessions: map[string]Session{}, counters: map[string]counters{}}
+	return &Announcer{opts: o, mail: newMailbox(), addressesOf: addressesOf, sessions: map[string]published{}}
 }
 
 // SetPeers names all routers to have sessions with. Those that did not change
@@ -82,21 +81,10 @@ func (a *Announcer) Sessions() []Session {
 	defer a.mu.Unlock()
 	all := make([]Session, 0, len(a.sessions))
 	for _, s := range a.sessions {
-		all = append(all, s)
+		s.Updates = s.updates.Load()
+		all = append(all, s.Session)
 	}
 	slices.SortFunc(all, func(x, y Session) int { return cmp.Compare(x.Peer, y.Peer) })
-	return all
-}
-
-// Counters returns those of all peers by name.
-func (a *Announcer) Counters() map[string]Counters {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	all := make(map[string]Counters, len(a.counters))
-	for name, c := range a.counters {
-		c.Updates = c.updates.Load()
-		all[name] = c.Counters
-	}
 	return all
 }
 
@@ -149,11 +137,10 @@ func (a *Announcer) Leave(ctx context.Context) error {
 }
 
 // publish makes a session be seen, and says so if it is news.
-func (a *Announcer) publish(s Session, c counters) {
+func (a *Announcer) publish(s published) {
 	a.mu.Lock()
 	news := a.sessions[s.Peer] != s
 	a.sessions[s.Peer] = s
-	a.counters[s.Peer] = c
 	a.mu.Unlock()
 	if news {
 		a.opts.OnChange(s.Peer)
@@ -163,7 +150,6 @@ func (a *Announcer) publish(s Session, c counters) {
 func (a *Announcer) unpublish(name string) {
 	a.mu.Lock()
 	delete(a.sessions, name)
-	delete(a.counters, name)
 	a.mu.Unlock()
 	a.opts.OnChange(name)
 }

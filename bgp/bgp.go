@@ -69,8 +69,10 @@ type Session struct {
 	// Error is why the session is not Established, lacks a family, or was lost
 	// last, in words for users; never a secret.
 	Error string
-	// Prefixes is how many the router has been told of.
+	// Prefixes is how many the router has been told of, and Updates how many UPDATE
+	// messages were sent since the peer was first set, but for End-of-RIB.
 	Prefixes int
+	Updates  uint64
 	// BFD is the state of that session, empty where there is none.
 	BFD string
 }

@@ -51,7 +51,6 @@ type link struct {
 	bfdState string
 	// bfdProblem is why that can't come up, as far as it is this node's fault.
 	bfdProblem string
-	losses     uint64
 	updates    *atomic.Uint64
 }
 
@@ -66,7 +65,7 @@ func newLink(t *thread, p Peer) *link {
 
 // succeed has l take the place of another link of the peer.
 func (l *link) succeed(before *link) {
-	l.gone, l.updates, l.losses = before.gone, before.updates, before.losses
+	l.gone, l.updates = before.gone, before.updates
 }
 
 // closed is of what never was.
@@ -214,7 +213,5 @@ func (l *link) publish() {
 	if s.Error == "" && l.peer.BFD != nil {
 		s.Error = cmp.Or(l.t.watch.problem, l.bfdProblem)
 	}
-	l.t.publish(s, counters{updates: l.updates, Counters: Counters{
-		Prefixes: s.Prefixes, Up: l.state == Established, BFDUp: l.bfdState == bfd.Up.String(), Lost: l.losses,
-	}})
+	l.t.publish(published{s, l.updates})
 }

@@ -97,7 +97,6 @@ func (l *link) shortcoming() string {
 // when the router has had its turn.
 func (l *link) lost(e ending) {
 	stood := time.Since(l.since)
-	l.losses++
 	l.note(e)
 	l.ended()
 	l.t.opts.Log.Info("A session with a router is lost", "peer", l.peer.Name, "router", l.address, "reason", l.err)

@@ -13,10 +13,6 @@ import (
 	"github.com/berth-lb/berth/announce"
 )
 
-// maxPassword is the most that Linux takes as a key of TCP MD5 signatures
-// (TCP_MD5SIG_MAXKEYLEN).
-const maxPassword = 80
-
 // reviewPeers looks at the passwords again. What is announced does not depend
 // on them.
 func (s *Speaker) reviewPeers(ctx context.Context) error {
@@ -107,8 +103,8 @@ func (s *Speaker) password(name string) (password, fault string) {
 	switch {
 	case password == "":
 		return "", fmt.Sprintf("Secret %q has nothing under the key %q", name, corev1.BasicAuthPasswordKey)
-	case len(password) > maxPassword:
-		return "", fmt.Sprintf("the password in Secret %q is longer than the %d bytes that Linux allows", name, maxPassword)
+	case len(password) > announce.MaxPassword:
+		return "", fmt.Sprintf("the password in Secret %q is longer than the %d bytes that Linux allows", name, announce.MaxPassword)
 	}
 	return password, ""
 }

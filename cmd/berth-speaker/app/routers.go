@@ -110,14 +110,13 @@ func (r *routers) convert(paths []announce.Path) []bgp.Path {
 }
 
 func (r *routers) Sessions() []speaker.Session {
-	counters := r.Counters()
 	now := r.Announcer.Sessions()
 	all := make([]speaker.Session, len(now))
 	for i, s := range now {
 		all[i] = speaker.Session{
 			Peer: s.Peer, Address: s.Address, Established: s.State == bgp.Established, Since: s.Since,
 			LacksIPv4: s.LacksIPv4, LacksIPv6: s.LacksIPv6,
-			Error: s.Error, Prefixes: s.Prefixes, Updates: counters[s.Peer].Updates, BFD: s.BFD,
+			Error: s.Error, Prefixes: s.Prefixes, Updates: s.Updates, BFD: s.BFD,
 		}
 	}
 	return all
