@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -33,7 +34,12 @@ whose conversion webhook is taken out. No object is touched. A definition that a
 newer release has applied stays as it is. The chart runs this before each install
 and upgrade.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return applyCRDs(cmd.Context(), o, cmd.OutOrStdout())
+			err := applyCRDs(cmd.Context(), o, cmd.OutOrStdout())
+			if errors.Is(err, context.Canceled) {
+				// Others are done when they are told to end; this one is not.
+				return errors.New("interrupted before all CRDs were applied")
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()
