@@ -13,6 +13,7 @@ import (
 	"golang.org/x/tools/go/packages"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-tools/pkg/crd"
 	crdmarkers "sigs.k8s.io/controller-tools/pkg/crd/markers"
 	"sigs.k8s.io/controller-tools/pkg/loader"
@@ -129,7 +130,11 @@ func (k kind) file(parser *crd.Parser, root *loader.Package) (file, error) {
 			return file{}, fmt.Errorf("%s: %w", a.field, err)
 		}
 	}
-	definition.Spec.Versions = []apiextensions.CustomResourceDefinitionVersion{version}
+	older, err := k.olderOf(version, definition.Spec.Versions)
+	if err != nil {
+		return file{}, err
+	}
+	definition.Spec.Versions = append([]apiextensions.CustomResourceDefinitionVersion{version}, older...)
 
 	body, err := marshal(definition)
 	if err != nil {
@@ -151,6 +156,45 @@ func (k kind) only(definition apiextensions.CustomResourceDefinition) (apiextens
 		}
 	}
 	return apiextensions.CustomResourceDefinitionVersion{}, fmt.Errorf("the types give no schema for this version")
+}
+
+// olderOf are the older versions that are served beside the stored one. What one lacks of the stored one's fields is
+// no loss; a field that is another one there would be.
+func (k kind) olderOf(stored apiextensions.CustomResourceDefinitionVersion, typed []apiextensions.CustomResourceDefinitionVersion) (older []apiextensions.CustomResourceDefinitionVersion, err error) {
+	for _, name := range k.older {
+		i := slices.IndexFunc(typed, func(v apiextensions.CustomResourceDefinitionVersion) bool { return v.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("the types have no %s", name)
+		}
+		if err := contains(stored.Schema.OpenAPIV3Schema, typed[i].Schema.OpenAPIV3Schema); err != nil {
+			return nil, fmt.Errorf("%s can't be served as %s: %w", name, k.version, err)
+		}
+		version := *stored.DeepCopy()
+		version.Name, version.Storage, version.Deprecated = name, false, true
+		version.DeprecationWarning = ptr.To(fmt.Sprintf("%s/%s %s is deprecated, please use %s", k.from.group, name, k.name, k.version))
+		older = append(older, version)
+	}
+	return older, nil
+}
+
+// contains returns an error that names a field of narrow that wide lacks, or has of another type.
+func contains(wide, narrow *apiextensions.JSONSchemaProps) error {
+	if wide.Type != narrow.Type {
+		return fmt.Errorf("its type is %q, not %q", wide.Type, narrow.Type)
+	}
+	if narrow.Items != nil {
+		return contains(wide.Items.Schema, narrow.Items.Schema)
+	}
+	for name, field := range narrow.Properties {
+		in, ok := wide.Properties[name]
+		if !ok {
+			return fmt.Errorf("there is no field %s", name)
+		}
+		if err := contains(&in, &field); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // add puts what a asks into the schema below root. What the type itself says stays, but for what a drops: a bound that

@@ -10,7 +10,10 @@ type kind struct {
 	from    origin
 	name    string
 	version string // the one that is served and stored
-	asks    []ask
+	// older are versions that are served with the schema of version: with the same fields under the same names, an
+	// object is one of any of them without a conversion.
+	older []string
+	asks  []ask
 }
 
 // ask is what one field has to satisfy.
@@ -40,8 +43,9 @@ var kinds = []kind{
 	{from: metallb, name: "ServiceL2Status", version: "v1beta1", asks: []ask{{field: "status.node", mayChange: true}}},
 	{from: metallb, name: "IPAddressPool", version: "v1beta1", asks: poolAsks},
 	{from: metallb, name: "BGPAdvertisement", version: "v1beta1", asks: advertisementAsks},
-	// v1beta1 is not served: to convert it takes a webhook, and none shall be able to stand in the way.
-	{from: metallb, name: "BGPPeer", version: "v1beta2", asks: peerAsks},
+	// MetalLB converts v1beta1 by a webhook, and none shall be able to stand in the way here. All its fields are in
+	// v1beta2 too.
+	{from: metallb, name: "BGPPeer", version: "v1beta2", older: []string{"v1beta1"}, asks: peerAsks},
 	{from: metallb, name: "BFDProfile", version: "v1beta1"},
 	{from: metallb, name: "Community", version: "v1beta1", asks: communityAsks},
 	{from: metallb, name: "ServiceBGPStatus", version: "v1beta1"},

@@ -158,7 +158,7 @@ func TestCRDsOfMetalLB(t *testing.T) {
 	for _, v := range crd.Spec.Versions {
 		served = append(served, fmt.Sprintf("%s served=%t stored=%t", v.Name, v.Served, v.Storage))
 	}
-	if got, want := strings.Join(served, ", "), "v1beta2 served=true stored=true, v1beta1 served=false stored=false"; got != want {
+	if got, want := strings.Join(served, ", "), "v1beta2 served=true stored=true, v1beta1 served=true stored=false"; got != want {
 		t.Errorf("the versions are %s, want %s", got, want)
 	}
 	now := &v1beta2.BGPPeer{}
@@ -169,6 +169,22 @@ func TestCRDsOfMetalLB(t *testing.T) {
 		t.Errorf("the peer is now %+v", now.Spec)
 	}
 	c.each(c.applyCRDs(), "unchanged")
+
+	// Manifests of earlier days still work, and lose nothing that they don't know.
+	now.Spec.VRFName = "red"
+	if err := c.api.Update(ctx, now); err != nil {
+		t.Fatal(err)
+	}
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"peerPort":1790}}`))
+	if err := c.api.Patch(ctx, peer, patch); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.api.Get(ctx, client.ObjectKeyFromObject(peer), now); err != nil {
+		t.Fatal(err)
+	}
+	if now.Spec.Port != 1790 || now.Spec.VRFName != "red" {
+		t.Errorf("patched as v1beta1, the peer is %+v", now.Spec)
+	}
 }
 
 // peerOfEarlierDays creates a peer that is stored as v1beta1, and then has
