@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,8 +12,10 @@ import (
 	metallb "go.universe.tf/metallb/api/v1beta1"
 	"go.universe.tf/metallb/api/v1beta2"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -187,6 +188,60 @@ func TestCRDsOfMetalLB(t *testing.T) {
 	}
 }
 
+// Helm must not find the CRDs: it would apply them before the Job, and fail where
+// somebody else did. The Job's role, which can't read them therefore, names all.
+func TestHelmLeavesCRDsAlone(t *testing.T) {
+	helm, err := release.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if _, err := helm.Run(t.Context(), "package", chartDir(t), "--destination="+dir); err != nil {
+		t.Fatal(err)
+	}
+	packages, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
+	if err != nil || len(packages) != 1 {
+		t.Fatalf("the packages are %v, %v", packages, err)
+	}
+	for _, at := range []string{chartDir(t), packages[0]} {
+		out, err := helm.Run(t.Context(), "show", "crds", at)
+		if err != nil || strings.TrimSpace(out) != "" {
+			t.Errorf("of %s Helm shows %.200q, %v", at, out, err)
+		}
+	}
+
+	var want, got []string
+	files, err := filepath.Glob(filepath.Join(chartDir(t), "crds", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		if err := yaml.UnmarshalStrict(text, crd); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, crd.Name)
+	}
+	for _, o := range objects(t) {
+		if o.GetKind() == "ClusterRole" && o.GetName() == "berth-crds" {
+			role := &rbacv1.ClusterRole{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, role); err != nil {
+				t.Fatal(err)
+			}
+			got = role.Rules[0].ResourceNames
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the Job may change %v, and the CRDs are %v", got, want)
+	}
+}
+
 // peerOfEarlierDays creates a peer that is stored as v1beta1, and then has
 // v1beta2 stored, as upgrades of MetalLB did.
 func (c *crdCluster) peerOfEarlierDays(dir string) *metallb.BGPPeer {
@@ -235,15 +290,11 @@ func (c *crdCluster) peerOfEarlierDays(dir string) *metallb.BGPPeer {
 // metalLBCRDs is where the module of MetalLB that is built in has its CRDs.
 func metalLBCRDs(t *testing.T) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-json", "go.universe.tf/metallb").Output()
+	module, err := release.MetalLB(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(module.Dir, "config", "crd", "bases")
+	dir := filepath.Join(module, "config", "crd", "bases")
 	if _, err := os.Stat(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func TestNotes(t *testing.T) {
 	ctx := t.Context()
 	expect := func(why string, args []string, says, not string) {
 		t.Helper()
-		out, err := helm.Run(ctx, append([]string{"install", release.Name, chartDir(t), "--dry-run=server", "--skip-crds"}, args...)...)
+		out, err := helm.Run(ctx, append([]string{"install", release.Name, chartDir(t), "--dry-run=server"}, args...)...)
 		if err != nil {
 			t.Fatalf("%s: %v", why, err)
 		}

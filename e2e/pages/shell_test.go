@@ -71,11 +71,11 @@ func newShell(t *testing.T, kube *cluster.Cluster, name string) *shell {
 // metallbChart is the chart in the module of MetalLB that e2e/go.mod names.
 func metallbChart(t *testing.T) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "go.universe.tf/metallb").CombinedOutput()
+	module, err := release.MetalLB(t.Context())
 	if err != nil {
-		t.Fatalf("looking for MetalLB's module: %v\n%s", err, out)
+		t.Fatal(err)
 	}
-	return filepath.Join(strings.TrimSpace(string(out)), "charts", "metallb")
+	return filepath.Join(module, "charts", "metallb")
 }
 
 func (s *shell) script(name, text string) {

@@ -27,6 +27,15 @@ func Chart() (string, error) {
 	return filepath.Join(root, "charts", "berth"), err
 }
 
+// MetalLB is the folder of the module of MetalLB that e2e/go.mod names.
+func MetalLB(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "go.universe.tf/metallb").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("looking for MetalLB's module: %w: %s", err, out)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
 // Helm runs the program that `make helm` builds, on a cluster.
 type Helm struct {
 	binary, kubeconfig, home string

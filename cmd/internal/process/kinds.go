@@ -56,7 +56,7 @@ func MissingKind(mapper meta.RESTMapper, kinds ...string) (string, error) {
 func RequireKinds(mapper meta.RESTMapper, kinds ...string) error {
 	missing, err := MissingKind(mapper, kinds...)
 	if missing != "" {
-		return fmt.Errorf("the API server has no kind %s: install Berth's CRDs first (kubectl apply --server-side -f charts/berth/crds)", missing)
+		return fmt.Errorf("the API server has no kind %s: install Berth's CRDs first (berth-controller apply-crds; the chart does it unless crds.enabled is false)", missing)
 	}
 	return err
 }
