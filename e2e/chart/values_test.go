@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,8 @@ func TestRefusedValues(t *testing.T) {
 		{"a value of the AWS Load Balancer Controller's without a counterpart", []string{"--set=enableShield=true"}, "'enableShield' not allowed"},
 		{"a level that there is not", []string{"--set=speaker.logLevel=all"}, "at '/speaker/logLevel'"},
 		{"a port that there is not", []string{"--set=speaker.livenessPort=70000"}, "at '/speaker/livenessPort'"},
+		{"a port that probes have", []string{"--set=prometheus.metricsPort=7474"}, "at '/prometheus/metricsPort'"},
+		{"a version of policies that there is not", []string{"--set=aws.mutatingPolicies=v1alpha1"}, "at '/aws/mutatingPolicies'"},
 		{"a backend that there is not", []string{"--set=backends={metallb}"}, "at '/backends/0'"},
 		{"no backend", []string{"--set-json=backends=[]"}, "at '/backends'"},
 		{"a default backend that is not run", []string{"--set=defaultBackend=fake"}, `defaultBackend: "fake" is not among backends (pool)`},
@@ -74,6 +77,39 @@ func TestArgumentsFromValues(t *testing.T) {
 			}
 			if plain := strings.ReplaceAll(stream, `"`, ""); !strings.Contains(plain, "- "+test.want+"\n") {
 				t.Errorf("there is no argument %s", test.want)
+			}
+		})
+	}
+}
+
+// A rendering without a cluster knows of no MutatingAdmissionPolicies.
+func TestPoliciesFromValues(t *testing.T) {
+	for _, test := range []struct {
+		why  string
+		args []string
+		want string
+	}{
+		{"nobody said what the cluster has", nil, ""},
+		{"the cluster has them", []string{"--api-versions=admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy"}, "admissionregistration.k8s.io/v1beta1"},
+		{"the newer version is preferred", []string{"--api-versions=admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy",
+			"--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"}, "admissionregistration.k8s.io/v1"},
+		{"somebody said it", []string{"--set=aws.mutatingPolicies=v1"}, "admissionregistration.k8s.io/v1"},
+		{"and the older version", []string{"--set=aws.mutatingPolicies=v1beta1"}, "admissionregistration.k8s.io/v1beta1"},
+		{"and that there be none", []string{"--set=aws.mutatingPolicies=none", "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"}, ""},
+	} {
+		t.Run(test.why, func(t *testing.T) {
+			var got []string
+			for _, o := range objects(t, append(eks(t), test.args...)...) {
+				if strings.HasPrefix(o.GetKind(), "MutatingAdmissionPolicy") {
+					got = append(got, o.GetAPIVersion())
+				}
+			}
+			var want []string
+			if test.want != "" {
+				want = []string{test.want, test.want, test.want, test.want}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("the policies and their bindings are of %v, want %v", got, want)
 			}
 		})
 	}

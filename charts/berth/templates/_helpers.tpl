@@ -182,11 +182,14 @@ helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 
-{{/* The API that MutatingAdmissionPolicies are of in this cluster; empty if it has none. */}}
+{{/* The API that MutatingAdmissionPolicies are to be of; empty for none. */}}
 {{- define "berth.mutatingPolicies" -}}
 {{- $v1 := "admissionregistration.k8s.io/v1" -}}
 {{- $beta := "admissionregistration.k8s.io/v1beta1" -}}
-{{- if .Capabilities.APIVersions.Has (printf "%s/MutatingAdmissionPolicy" $v1) -}}
+{{- $asked := .Values.aws.mutatingPolicies -}}
+{{- if ne $asked "auto" -}}
+{{- get (dict "v1" $v1 "v1beta1" $beta) $asked -}}
+{{- else if .Capabilities.APIVersions.Has (printf "%s/MutatingAdmissionPolicy" $v1) -}}
 {{- $v1 -}}
 {{- else if .Capabilities.APIVersions.Has (printf "%s/MutatingAdmissionPolicy" $beta) -}}
 {{- $beta -}}
