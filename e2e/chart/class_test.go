@@ -57,6 +57,23 @@ func TestServicesAreGivenAClass(t *testing.T) {
 		}
 	}
 
+	// Who writes all of a Service anew, without the class, means to keep it.
+	for _, class := range []string{ours, other} {
+		name := map[string]string{ours: "plain", other: "other"}[class]
+		whole := service(name, corev1.ServiceTypeLoadBalancer, nil)
+		if err := api.Get(ctx, client.ObjectKeyFromObject(whole), whole); err != nil {
+			t.Fatal(err)
+		}
+		whole.Spec.LoadBalancerClass = nil
+		whole.Labels = map[string]string{"changed": "true"}
+		if err := api.Update(ctx, whole); err != nil {
+			t.Errorf("a Service with class %q is written without it: %v", class, err)
+		}
+		if got := classOf(whole); got != class {
+			t.Errorf("a Service with class %q that is written without it has class %q", class, got)
+		}
+	}
+
 	// One that becomes a load balancer later is like a new one.
 	late := service("internal", corev1.ServiceTypeLoadBalancer, nil)
 	if err := api.Patch(ctx, late, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"type":"LoadBalancer"}}`))); err != nil {
@@ -65,12 +82,19 @@ func TestServicesAreGivenAClass(t *testing.T) {
 	if got := classOf(late); got != ours {
 		t.Errorf("a Service that becomes a load balancer has class %q", got)
 	}
+	// One that is no load balancer any more has no class to keep.
+	if err := api.Patch(ctx, late, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"type":"ClusterIP","loadBalancerClass":null}}`))); err != nil {
+		t.Error(err)
+	}
+	if got := classOf(late); got != "" {
+		t.Errorf("a Service that is no load balancer any more has class %q", got)
+	}
 }
 
 // createPolicies creates those of the profile for EKS.
-func createPolicies(t *testing.T, api client.Client) {
+func createPolicies(t *testing.T, api client.Client, args ...string) {
 	t.Helper()
-	for _, o := range objects(t, append(eks(t), everything[1], everything[2])...) {
+	for _, o := range objects(t, append(eks(t), append(args, "--set=aws.mutatingPolicies=v1")...)...) {
 		if o.GroupVersionKind().Group == "admissionregistration.k8s.io" {
 			if err := api.Create(t.Context(), o); err != nil {
 				t.Fatal(err)
