@@ -28,7 +28,6 @@ func TestPodsAreGivenGates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	createPolicies(t, api)
 	for name, label := range map[string]string{"gated": "enabled", "plain": "disabled"} {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"elbv2.k8s.aws/pod-readiness-gate-inject": label}}}
 		if err := api.Create(ctx, namespace); err != nil {
@@ -40,6 +39,8 @@ func TestPodsAreGivenGates(t *testing.T) {
 			}
 		}
 	}
+	// Later than the Services: it would give class-less ones a class.
+	createPolicies(t, api, "--set=defaultTargetType=ip")
 	// The API server heeds a policy, and knows its parameters, a moment later.
 	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
 		got, err := gatesOf(ctx, api, "gated", "web")
@@ -55,6 +56,8 @@ func TestPodsAreGivenGates(t *testing.T) {
 		{"a target by its Service's annotation", "gated", "web", nil, []string{gate}},
 		{"a target of two Services", "gated", "twice", nil, []string{gate}},
 		{"one that asks by the older annotation", "gated", "legacy", nil, []string{gate}},
+		{"one that asks without a class", "gated", "classless", nil, []string{gate}},
+		{"one that only says which controller is not to serve it", "gated", "external", nil, nil},
 		{"it keeps the gates that it has", "gated", "web", []string{other}, []string{other, gate}},
 		{"it has the gate already", "gated", "web", []string{gate}, []string{gate}},
 		{"its node is the target", "gated", "node", nil, nil},
@@ -91,7 +94,9 @@ func gatedServices(namespace string) (all []client.Object) {
 	add("twice", "twice", &ours, ip)
 	add("twice-more", "twice", &ours, ip)
 	add("legacy", "legacy", &ours, map[string]string{prefix + "type": "nlb-ip"})
-	add("node", "node", &ours, nil)
+	add("node", "node", &ours, map[string]string{prefix + "nlb-target-type": "instance"})
+	add("classless", "classless", nil, map[string]string{prefix + "type": "external", prefix + "nlb-target-type": "ip"})
+	add("external", "external", nil, map[string]string{prefix + "type": "external"})
 	add("foreign", "foreign", &foreign, ip)
 	all = append(all,
 		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "internal", Annotations: ip},
