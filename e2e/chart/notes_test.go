@@ -53,8 +53,25 @@ func TestNotes(t *testing.T) {
 	expect("one with CRDs, and no pool", nil, pool, "WARNING")
 	expect("EKS", eks(t), "New Services of type LoadBalancer without a class get this one.", pool)
 
+	elsewhere := &metallb.IPAddressPool{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "others"},
+		Spec:       metallb.IPAddressPoolSpec{Addresses: []string{"198.51.100.0/28"}},
+	}
+	if err := api.Create(ctx, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	_, err = helm.Run(ctx, "install", release.Name, chartDir(t), "--dry-run=server")
+	if err == nil || !strings.Contains(err.Error(), "IPAddressPools are in default, and Berth heeds only those in its own namespace, here berth-system") {
+		t.Errorf("beside MetalLB in another namespace Helm says %v", err)
+	}
+	expect("beside MetalLB, and meant so", []string{"--set=ignorePoolsElsewhere=true"}, "NOTE: the IPAddressPools in default are not Berth's", "WARNING")
+	expect("beside MetalLB, without pools of Berth's", eks(t), "loadBalancerClass", pool)
+
 	namespace.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
 	if err := api.Update(ctx, namespace); err != nil {
+		t.Fatal(err)
+	}
+	if err := api.Delete(ctx, elsewhere); err != nil {
 		t.Fatal(err)
 	}
 	expect("a namespace where speakers can't start", nil, warning, "")
@@ -67,4 +84,9 @@ func TestNotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("a pool that is there, as MetalLB's", nil, warning, pool)
+	elsewhere.ResourceVersion = ""
+	if err := api.Create(ctx, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	expect("others' pools besides", nil, warning, "NOTE: the IPAddressPools")
 }

@@ -139,6 +139,27 @@ pool
 {{- if and (has "aws" .Values.backends) (not .Values.clusterName) -}}
 {{- fail "clusterName is empty; the backend aws tells by the cluster's name what is its own: --set clusterName=NAME" -}}
 {{- end -}}
+{{- if and .Release.IsInstall (has "pool" .Values.backends) (not .Values.ignorePoolsElsewhere) -}}
+{{- with include "berth.poolsElsewhere" . -}}
+{{- fail (printf "IPAddressPools are in %s, and Berth heeds only those in its own namespace, here %s. To take over from what serves them, as from MetalLB, install Berth there: docs/migrate-from-metallb.md. To run beside it: --set loadBalancerClass=berth-lb.dev/pool,ignorePoolsElsewhere=true" . $.Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The namespaces with IPAddressPools, unless the release's own is among them. To look
+up a kind that the API server lacks is an error.
+*/}}
+{{- define "berth.poolsElsewhere" -}}
+{{- $namespaces := list -}}
+{{- if .Capabilities.APIVersions.Has "metallb.io/v1beta1/IPAddressPool" -}}
+{{- range dig "items" list (lookup "metallb.io/v1beta1" "IPAddressPool" "" "") -}}
+{{- $namespaces = append $namespaces .metadata.namespace -}}
+{{- end -}}
+{{- end -}}
+{{- if not (has .Release.Namespace $namespaces) -}}
+{{- $namespaces | uniq | sortAlpha | join ", " -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The annotations of Pods, with their key. */}}
