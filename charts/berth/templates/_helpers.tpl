@@ -85,9 +85,8 @@ affinity:
 
 {{/* A process that needs nothing of the machine. */}}
 {{- define "berth.unprivileged" -}}
+{{- /* As which user, the image says; OpenShift gives each namespace another one. */ -}}
 runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
