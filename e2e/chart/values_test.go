@@ -59,6 +59,11 @@ func TestRefusedValues(t *testing.T) {
 }
 
 func TestArgumentsFromValues(t *testing.T) {
+	tags := filepath.Join(t.TempDir(), "tags.yaml")
+	if err := os.WriteFile(tags, []byte("defaultTags: {CostCenter: 1234567, share: 0.5, billed: true, account: \"0042\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inFile := append(eks(t), "--values="+tags)
 	for _, test := range []struct {
 		why  string
 		args []string
@@ -69,6 +74,10 @@ func TestArgumentsFromValues(t *testing.T) {
 		{"unless somebody says so", []string{"--set=loadBalancerClass=x/y,defaultBackend=pool"}, "--default-backend=pool"},
 		{"EKS: the cloud's own controller has those", eks(t), "--default-backend="},
 		{"a tag that looks like a number", append(eks(t), "--set=defaultTags.cost=42"), "--aws-default-tags=cost=42"},
+		{"a number in a file", inFile, "--aws-default-tags=CostCenter=1234567"},
+		{"one that is not whole", inFile, "--aws-default-tags=share=0.5"},
+		{"a word that YAML knows", inFile, "--aws-default-tags=billed=true"},
+		{"digits that are text", inFile, "--aws-default-tags=account=0042"},
 	} {
 		t.Run(test.why, func(t *testing.T) {
 			stream, err := template(t, test.args...)

@@ -184,7 +184,8 @@ annotations:
 {{- end }}
 - --aws-default-target-type={{ .Values.defaultTargetType }}
 {{- range $key, $value := .Values.defaultTags }}
-- {{ printf "--aws-default-tags=%s=%v" $key $value | quote }}
+{{- /* Helm reads numbers in files as floating-point ones. */}}
+- {{ printf "--aws-default-tags=%s=%s" $key (kindIs "float64" $value | ternary (toJson $value) (toString $value)) | quote }}
 {{- end }}
 - --aws-default-health-check={{ .Values.aws.defaultHealthCheck }}
 - --aws-manage-node-security-groups={{ .Values.aws.manageNodeSecurityGroups }}
