@@ -22,6 +22,8 @@ var everything = []string{
 	"--set=networkPolicy.enabled=true,prometheus.metallbNames=true,prometheus.scrapeAnnotations=true",
 	"--set=prometheus.podMonitor.enabled=true,prometheus.serviceMonitor.enabled=true,prometheus.serviceMonitor.interval=30s",
 	"--set=prometheus.prometheusRule.enabled=true,prometheus.dashboards.enabled=true",
+	"--set=controller.extraVolumes[0].name=ca,controller.extraVolumes[0].configMap.name=proxy-ca",
+	"--set=controller.extraVolumeMounts[0].name=ca,controller.extraVolumeMounts[0].mountPath=/etc/ssl/certs",
 }
 
 func eks(t *testing.T) []string {
