@@ -74,7 +74,7 @@ announce:
 	@echo "Checks (gofmt, vet, staticcheck), unit tests with the race detector, then e2e tests"
 	@echo "against a real Kubernetes API server. Each step prints its command."
 	@test -f bin/kube.stamp || \
-		echo "This first run also compiles Kubernetes and all else: 10 to 15 minutes more on two cores, once."
+		echo "This first run also compiles Kubernetes and all else: 6 to 12 minutes more on two cores, once."
 
 .PHONY: unit
 unit: prepare-race ## Run the unit tests, with the race detector.
