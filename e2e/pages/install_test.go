@@ -3,7 +3,6 @@
 package pages
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,9 +17,7 @@ const installPage = "install.md"
 // nothing again.
 func TestInstallLayer2(t *testing.T) {
 	s := newScene(t, installPage, release.Namespace)
-	steps := s.under("Bare metal: layer 2", "sh")
-	s.do(steps[1]) // the label for Pod Security comes before the chart
-	s.do(steps[0])
+	s.does("Bare metal: layer 2")
 	s.applies("Bare metal: layer 2")
 
 	s.write("web.yaml", s.under("Something to serve", "yaml")[0].Text)
@@ -39,7 +36,7 @@ func TestInstallLayer2(t *testing.T) {
 	s.applies("Bare metal: BGP")
 	s.does("Bare metal: BGP")
 
-	steps = s.under("Removing", "sh")
+	steps := s.under("Removing", "sh")
 	s.do(steps[0])
 	if now := s.get("web").Status.LoadBalancer.Ingress; len(now) != 1 || now[0].IP != in[0].IP {
 		t.Errorf("with Berth gone the status of the Service has %+v", now)
@@ -66,13 +63,10 @@ func TestInstallElsewhere(t *testing.T) {
 	s.run("kubectl create namespace berth-system")
 	s.applies("kind")
 	s.applies("EKS")
-	if err := os.Symlink(filepath.Join(root, "charts"), filepath.Join(s.dir, "charts")); err != nil {
-		t.Fatal(err)
-	}
 	for _, heading := range []string{"kind", "EKS"} {
 		for _, b := range s.under(heading, "sh") {
 			// Nothing here runs the Job that the chart waits for.
-			s.run(strings.NewReplacer("helm install", "helm template --validate", " --wait", "").Replace(b.Text))
+			s.run(strings.NewReplacer("helm install", "helm template --validate", "helm upgrade --install", "helm template --validate", " --wait", "").Replace(b.Text))
 		}
 	}
 }
