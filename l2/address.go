@@ -27,6 +27,8 @@ type address struct {
 	// that failed before.
 	took time.Time
 	from string
+	// resumed is set while it goes on with what it did before the process began.
+	resumed bool
 	// disputes counts the claims of another node that this one did not yield
 	// to, the last one at disputed.
 	disputes int

@@ -34,12 +34,12 @@ func (m *protocol) hold(now time.Time, a *address) {
 	m.standFor(a, nil)
 	m.do(effect{kind: hold, address: a.addr})
 	// It did so before the process started, and nobody else has since.
-	resumed := a.claim.Recorded == m.self && !a.contested && a.took.IsZero()
+	a.resumed = a.claim.Recorded == m.self && !a.contested && a.took.IsZero()
 	a.unheard()
 	a.pause = m.timing.greeting
 	m.checkLater(now, a)
 	a.took, a.from = now, m.failed(a, m.self)
-	if !resumed {
+	if !a.resumed {
 		// What did not change hands is not worth a frame.
 		m.announce(now, a)
 	}

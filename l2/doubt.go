@@ -129,7 +129,7 @@ func (m *protocol) met(now time.Time, p *peer) {
 	for a := range p.addresses {
 		switch {
 		case !a.holding || p.missed.IsZero() || m.owner(a) != m.self:
-		case !a.took.Before(p.missed):
+		case !a.resumed && !a.took.Before(p.missed):
 			m.announce(now, a)
 		case p.cut:
 			m.do(effect{kind: inquire, address: a.addr})

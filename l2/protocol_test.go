@@ -102,6 +102,31 @@ func TestARestartedSpeakerIsStoodInFor(t *testing.T) {
 	}
 }
 
+// A node that announces one address watches the owner of another, and begins
+// both at once when it starts.
+func TestARestartedSpeakerHasNoNewsForThoseItWatches(t *testing.T) {
+	w := newWorld(t, 1, "a", "b", "c")
+	all := vips(2)
+	w.order(all[0], "a", "b", "c")
+	w.order(all[1], "b", "a", "c")
+	for _, n := range w.all() {
+		n.start()
+	}
+	w.sleep(20 * time.Second)
+	before := w.tells
+	for _, name := range []string{"a", "b"} {
+		w.nodes[name].kill()
+		w.sleep(2 * time.Second)
+		w.nodes[name].start()
+		w.sleep(10 * time.Second)
+	}
+	w.expect(all[0], "a")
+	w.expect(all[1], "b")
+	if w.tells != before {
+		t.Errorf("%d gratuitous frames for what did not change hands", w.tells-before)
+	}
+}
+
 func TestAPowerCutWhileStoodInFor(t *testing.T) {
 	w := running(t)
 	w.nodes["a"].kill()
