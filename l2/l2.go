@@ -43,6 +43,9 @@ type timing struct {
 	// recheck is the pause between rounds while a node's kernel answers and its
 	// speaker does not; vouched the same while only a third node reaches it.
 	recheck, vouched time.Duration
+	// patience is how many rounds without an answer a node survives that was
+	// vouched for before.
+	patience int
 	// greeting is how long a new session may take to come up.
 	greeting time.Duration
 	// second is how long the second standby waits for the first.
@@ -72,6 +75,7 @@ type timing struct {
 var defaults = timing{
 	ask: 25 * time.Millisecond, verdict: 50 * time.Millisecond,
 	recheck: 100 * time.Millisecond, vouched: 500 * time.Millisecond,
+	patience: 2,
 	greeting: time.Second,
 	second:   80 * time.Millisecond,
 	away:     30 * time.Second, reply: 200 * time.Millisecond, unasked: 30 * time.Second,

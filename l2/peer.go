@@ -50,6 +50,8 @@ type peer struct {
 	// A round of questions to its kernel.
 	nextAsk, verdict time.Time
 	vouch            bool
+	// mute is how many rounds in a row nobody answered while it was vouched for.
+	mute int
 	// last is what the last round showed, and when, for a session that goes
 	// down right after.
 	last      peerState
@@ -104,7 +106,7 @@ func (p *peer) suspect(now time.Time, m *protocol) {
 // enter makes s the state and sets its timers.
 func (p *peer) enter(now time.Time, s peerState, t timing) {
 	before := p.state
-	p.state = s
+	p.state, p.mute = s, 0
 	p.endRound()
 	switch s {
 	case away:
@@ -156,17 +158,28 @@ func (p *peer) spoke(now time.Time, m *protocol) {
 	}
 }
 
+// judgeRound ends a round in which the peer's kernel did not answer this node. It
+// takes more than one to make a peer dead that others just reached: a witness may
+// be busy for longer than a round.
+func (p *peer) judgeRound(now time.Time, m *protocol) {
+	switch {
+	case p.vouch:
+		p.conclude(now, m, vouched)
+	case p.state == vouched && p.mute < m.timing.patience:
+		p.mute++
+		p.beginRound(now, m)
+	default:
+		p.conclude(now, m, dead)
+	}
+}
+
 func (p *peer) tick(now time.Time, m *protocol) {
 	if reached(p.nextAsk, now) {
 		p.nextAsk = time.Time{}
 		m.do(effect{kind: ask, peer: p.name})
 	}
 	if reached(p.verdict, now) {
-		s := dead
-		if p.vouch {
-			s = vouched
-		}
-		p.conclude(now, m, s)
+		p.judgeRound(now, m)
 	}
 	if reached(p.nextRound, now) {
 		p.beginRound(now, m)

@@ -167,6 +167,17 @@ func TestAPartitionBetweenOwnerAndStandbyMovesNothing(t *testing.T) {
 	}
 }
 
+func TestWitnessesThatAreBusyForAMomentMoveNothing(t *testing.T) {
+	w := running(t)
+	w.cut[pair("a", "b")] = true
+	for range 50 { // pauses that meet rounds at all times
+		w.sleep(430*time.Millisecond, func() { w.expect(vip, "a") })
+		w.busy = true
+		w.sleep(2*defaults.verdict, func() { w.expect(vip, "a") })
+		w.busy = false
+	}
+}
+
 func TestBlockedSessionsMoveNothing(t *testing.T) {
 	w := running(t)
 	for _, a := range w.all() {

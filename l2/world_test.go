@@ -22,6 +22,8 @@ type world struct {
 	cut map[[2]string]bool
 	// deaf holds pairs whose sessions don't come through, though all else does.
 	deaf map[[2]string]bool
+	// busy says that no speaker answers for another node's kernel.
+	busy bool
 	// unplaced are nodes whose kernels nobody can ask.
 	unplaced map[string]bool
 	// unlinked are nodes whose own links are down.
@@ -198,7 +200,7 @@ func (n *node) ask(peer string) {
 		w.inFlight = append(w.inFlight, func() { n.answered(peer, true) })
 	}
 	n.broadcast(func(to *node) {
-		if to.sessions[peer] != nil && w.reach(to.name, peer) {
+		if to.sessions[peer] != nil && w.reach(to.name, peer) && !w.busy {
 			w.inFlight = append(w.inFlight, func() { n.answered(peer, false) })
 		}
 	})
