@@ -54,6 +54,7 @@ func TestLayer2(t *testing.T) {
 		{"advertisements select nodes", selectsNodes},
 		{"a bad advertisement stays alone", refusesAdvertisement},
 		{"two Services share an address", sharesAddress},
+		{"nodes have their addresses on another segment", servesAnotherSegment},
 	} {
 		t.Run(story.name, func(t *testing.T) { story.tell(g.in(t)) })
 	}
