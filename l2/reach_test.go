@@ -71,6 +71,7 @@ func claims(a *thread, _ *segment) {
 // Where no prefix says on which segment a node is, it is found by asking on all.
 // Routers that answer for others are not taken for it.
 func TestNodesThatNoPrefixPlaces(t *testing.T) {
+	t.Parallel()
 	node, router := mac{2, 0, 0, 0, 2, 1}, mac{2, 0, 0, 0, 9, 9}
 	other := netip.MustParseAddr("100.64.0.2")
 	for _, tc := range []struct {
@@ -85,6 +86,7 @@ func TestNodesThatNoPrefixPlaces(t *testing.T) {
 		{"it reports nothing, being of an earlier version", nil, []mac{node}, node},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
+			t.Parallel()
 			s := newSegment(t)
 			far := s.far.port(s.farLink, interest{announced: rangesOf([]netip.Addr{other})})
 			a := newTestThread(t, Options{})
@@ -127,6 +129,7 @@ func TestNodesThatNoPrefixPlaces(t *testing.T) {
 
 // Nodes may have their addresses where nothing is announced.
 func TestNodesOnReservedInterfaces(t *testing.T) {
+	t.Parallel()
 	s := newSegment(t)
 	other := netip.MustParseAddr("192.0.2.2")
 	far := s.far.port(s.farLink, interest{announced: rangesOf([]netip.Addr{other, vip4})})
@@ -158,6 +161,7 @@ func TestNodesOnReservedInterfaces(t *testing.T) {
 
 // Nothing tells that a session is down which never came up in place of another.
 func TestASessionThatIsReplacedIsNotUp(t *testing.T) {
+	t.Parallel()
 	s := newSegment(t)
 	a := newTestThread(t, Options{})
 	s.near.do(func() {

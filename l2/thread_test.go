@@ -65,6 +65,7 @@ func (a *thread) readFrames(t *testing.T, n uint64) {
 
 // Two interfaces on one segment hear each other: that is no claim of a stranger.
 func TestANodeDoesNotDefendItsAddressAgainstItself(t *testing.T) {
+	t.Parallel()
 	s := newSegment(t)
 	a := newTestThread(t, Options{})
 	far := s.far.port(s.farLink, interest{})
@@ -94,6 +95,7 @@ func TestANodeDoesNotDefendItsAddressAgainstItself(t *testing.T) {
 // The end of a Service with many addresses, or of many at once: no frame is read
 // while filters are made.
 func TestFiltersAreMadeOnceForAllThatGo(t *testing.T) {
+	t.Parallel()
 	s := newSegment(t)
 	a := newTestThread(t, Options{})
 	s.near.do(func() {
@@ -120,6 +122,7 @@ func TestFiltersAreMadeOnceForAllThatGo(t *testing.T) {
 
 // The end of a session from a node that is none any more is not told.
 func TestNodesThatGoWatchNobody(t *testing.T) {
+	t.Parallel()
 	b, c, d := netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.3"), netip.MustParseAddr("192.0.2.4")
 	from := func(peer netip.Addr, state bfd.State) bfd.Event {
 		return bfd.Event{Key: bfd.Key{Peer: peer, Passive: true}, State: state}
@@ -136,6 +139,7 @@ func TestNodesThatGoWatchNobody(t *testing.T) {
 		{"it changed over before the address went", map[string]host{"b": {addresses: []netip.Addr{b, d}}, "c": {addresses: []netip.Addr{c}}}, []bfd.Event{from(d, bfd.Up), from(b, bfd.Down)}, 2},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
+			t.Parallel()
 			a := newTestThread(t, Options{})
 			now := time.Now()
 			a.know(map[string]host{"b": {addresses: []netip.Addr{b}}, "c": {addresses: []netip.Addr{c}}})
@@ -191,6 +195,7 @@ func twoSegments(t *testing.T) (a *thread, first, second *port, own *netns) {
 // On a segment without addresses of nodes no MAC is asked for: who is no stranger
 // there, the API tells.
 func TestNodesAreKnownOnEverySegment(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		reason, heard string
 		from          mac
@@ -199,6 +204,7 @@ func TestNodesAreKnownOnEverySegment(t *testing.T) {
 		{"a stranger says nothing about owners", "", askerMAC},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
+			t.Parallel()
 			a, _, second, own := twoSegments(t)
 			own.do(func() {
 				send(t, second, appendGratuitous(nil, reply, tc.from, tc.from, vip4))
@@ -214,6 +220,7 @@ func TestNodesAreKnownOnEverySegment(t *testing.T) {
 // A stranger's claim on a segment where the address is not announced is nobody's
 // business, and a node's is: it may be allowed what this one is not.
 func TestClaimsWhereTheAddressIsNotAnnounced(t *testing.T) {
+	t.Parallel()
 	a, first, _, own := twoSegments(t)
 	own.do(func() {
 		now := time.Now()
@@ -238,6 +245,7 @@ func TestClaimsWhereTheAddressIsNotAnnounced(t *testing.T) {
 // Whoever stands in answers with the owner's MAC on that segment, and only where
 // the address may be announced.
 func TestStandingInOnAnotherSegment(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		reason string
 		before func(a *thread, second *port)
@@ -258,6 +266,7 @@ func TestStandingInOnAnotherSegment(t *testing.T) {
 		}, mac{2, 0, 0, 0, 3, 1}},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
+			t.Parallel()
 			a, first, second, own := twoSegments(t)
 			own.do(func() {
 				now, kernel := time.Now(), mac{2, 0, 0, 0, 3, 1}
@@ -308,6 +317,7 @@ func drain(s *socket) {
 // The record of an address says where it is announced: interfaces come, go and
 // are renamed, and the advertisement may allow others.
 func TestOthersAreToldWhereAnAddressIs(t *testing.T) {
+	t.Parallel()
 	s := newSegment(t)
 	told := "nothing"
 	a := newTestThread(t, Options{OnHeld: func(_ netip.Addr, held bool, names []string) { told = fmt.Sprint(held, names) }})
@@ -349,6 +359,7 @@ func TestOthersAreToldWhereAnAddressIs(t *testing.T) {
 // What the kernel refused is asked for again, after growing pauses, until all of
 // it was had: an interface, and groups that an interface is to be in.
 func TestTheKernelIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	s := newSegment(t)
 	a := newTestThread(t, Options{})
 	const index = 4711
@@ -394,6 +405,7 @@ func TestTheKernelIsAskedAgain(t *testing.T) {
 // What nobody sees in frames that are counted: what is known of other nodes, and
 // what was lost before it was read.
 func TestCountersOfPeersAndMissedFrames(t *testing.T) {
+	t.Parallel()
 	s := newSegment(t)
 	announcer := New(Options{Node: "a", Usable: func(string) bool { return true },
 		OnHeld: func(netip.Addr, bool, []string) {}, OnInterfaces: func(map[string]string) {}})
