@@ -45,6 +45,11 @@ func (g *scene) startsAnew() {
 				return settled(all[peer].State != v1beta1.Established, err, all[peer])
 			})
 		}
+		// Without power the kernel forgets, too. FRR leaves there for good what it finds
+		// of IPv6 and can't read.
+		for _, command := range []string{"-4 route flush proto bgp", "-6 route flush proto bgp", "nexthop flush proto 11"} {
+			g.ip(&r.Station, command)
+		}
 		g.must(r.Start(g.ctx))
 		began := time.Now()
 		g.until(r.Name+" has everything", func(ctx context.Context) (bool, error) {
