@@ -76,7 +76,7 @@ func TestRoutes(t *testing.T) {
 		{"ClientIP: one that is selected", together(clientIP, bgpAds(bgpAd("a", fromNodes(onN1, onN2)))), "192.0.2.1/32: r1,r2 pref 1 prepend 8 standby", "n1: r1,r2; n2: r1,r2"},
 		{"ClientIP: one that has a speaker", together(clientIP, nodes(host("n1"), host("n2", closed), host("n3", silent))), routes, "n1: r1,r2"},
 		{"ClientIP and Local: one that has pods", together(clientIP, isLocalWith("n1", "n2")), "192.0.2.1/32: r1,r2 pref 1 prepend 8 standby", "n1: r1,r2; n2: r1,r2"},
-		{"ClientIP and Local: one that refuses does not stand by either", together(clientIP, isLocalWith("n1", "n2"), health(trafficpolicy.Unhealthy)), "", "n1: r1,r2; n2: r1,r2"},
+		{"ClientIP and Local: one that refuses does not stand by either", together(clientIP, isLocalWith("n1", "n2"), health(trafficpolicy.Unhealthy)), "", "n2: r1,r2"},
 		{"ClientIP and Local: one that has ready pods", together(clientIP, isLocalWith("n1", "n2"), draining("n2")), routes, "n1: r1,r2; n2: r1,r2"},
 		{"ClientIP and Local: one that drains stands by", together(clientIP, isLocalWith("n1", "n3"), draining("n1")), "192.0.2.1/32: r1,r2 pref 1 prepend 8 standby", "n1: r1,r2; n3: r1,r2"},
 		{"ClientIP and Local: ready where the node is believed dead", together(clientIP, isLocalWith("n1", "n3"), draining("n1"), nodes(host("n1"), host("n3", condition(corev1.NodeReady, corev1.ConditionUnknown)))), routes, "n1: r1,r2; n3: r1,r2"},

@@ -189,9 +189,9 @@ func (p *peer) tick(now time.Time, m *protocol) {
 	}
 }
 
-// decide gives up a peer that is away, or unasked, for too long, unless it makes itself
-// heard when it is called: its speaker may be there, and only the sessions not
-// come through.
+// decide gives up a peer that is away, or unasked, for too long, unless it makes
+// itself heard when it is called: its speaker may be there, and only the sessions
+// not come through.
 func (p *peer) decide(now time.Time, m *protocol) {
 	if p.called {
 		m.setState(now, p, gone)
