@@ -23,14 +23,12 @@ type verdict struct {
 }
 
 // role is what the answer of this node's health check makes of it for an
-// address.
+// address. Without one, others decide.
 type role int
 
 const (
-	// silent: others decide.
-	silent role = iota
 	// refuses: all nodes count on this one, which can't serve.
-	refuses
+	refuses role = iota + 1
 	// offers: who was counted on refused, and this one can serve.
 	offers
 )
