@@ -370,7 +370,7 @@ func (p *Provider) stillForeign(ctx context.Context, a *ask, foreign []string) e
 		return nil
 	}
 	e := p.execution(a.stack, plan.Stack{}, plan.Stack{})
-	tags, err := p.observer.tags.get(ctx, foreign...)
+	tags, err := p.observer.tagsOf(ctx, names(setOf(foreign)))
 	if err != nil {
 		return explain("describe the tags of "+foreign[0], err)
 	}

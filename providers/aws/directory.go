@@ -8,27 +8,34 @@ import (
 	"time"
 )
 
-// directory remembers which security groups something has, which hardly ever
-// changes. What is not there is remembered for a while, since it may have been too
-// new to be found.
+// directory remembers which security groups something has.
 type directory struct {
 	doing string
+	// age is how old an answer may be. That something is not there is believed no
+	// longer than topologyAge, since it may have been too new to be found.
+	age   time.Duration
 	fetch func(context.Context, []string) (map[string][]string, error)
 	// asking is taken by who makes calls, for all who wait.
 	asking chan struct{}
 
-	mu      sync.Mutex
-	known   map[string][]string
-	missing map[string]time.Time
+	mu    sync.Mutex
+	known map[string]groupsOf
 	// wanted is what somebody waits for, and used what was asked since the last
 	// renewal.
 	wanted, used map[string]bool
 }
 
-func newDirectory(doing string, fetch func(context.Context, []string) (map[string][]string, error)) *directory {
+// groupsOf is an answer about one thing.
+type groupsOf struct {
+	at     time.Time
+	there  bool
+	groups []string
+}
+
+func newDirectory(doing string, age time.Duration, fetch func(context.Context, []string) (map[string][]string, error)) *directory {
 	return &directory{
-		doing: doing, fetch: fetch, asking: make(chan struct{}, 1),
-		known: map[string][]string{}, missing: map[string]time.Time{}, wanted: map[string]bool{}, used: map[string]bool{},
+		doing: doing, age: age, fetch: fetch, asking: make(chan struct{}, 1),
+		known: map[string]groupsOf{}, wanted: map[string]bool{}, used: map[string]bool{},
 	}
 }
 
@@ -72,7 +79,6 @@ func (d *directory) renew(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	clear(d.known)
-	clear(d.missing)
 	clear(d.used)
 	d.mu.Unlock()
 	d.learn(asked, found)
@@ -96,13 +102,12 @@ func (d *directory) recall(ids []string) (known map[string][]string, complete bo
 	known, complete = make(map[string][]string, len(ids)), true
 	for _, id := range ids {
 		d.used[id] = true
-		groups, there := d.known[id]
-		since, missed := d.missing[id]
-		switch {
-		case there:
-			known[id] = groups
-		case !missed || time.Since(since) >= topologyAge:
+		has, asked := d.known[id]
+		switch age := time.Since(has.at); {
+		case !asked, age >= d.age, !has.there && age >= topologyAge:
 			d.wanted[id], complete = true, false
+		case has.there:
+			known[id] = has.groups
 		}
 	}
 	return known, complete
@@ -134,11 +139,8 @@ func (d *directory) learn(asked []string, found map[string][]string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, id := range asked {
-		if groups, there := found[id]; there {
-			d.known[id] = groups
-			delete(d.missing, id)
-		} else {
-			d.missing[id] = time.Now()
-		}
+		delete(d.wanted, id) // who waits meanwhile finds it
+		groups, there := found[id]
+		d.known[id] = groupsOf{time.Now(), there, groups}
 	}
 }

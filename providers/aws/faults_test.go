@@ -204,11 +204,12 @@ func (s *site) differs(stage, want string) bool {
 	return true
 }
 
-// A call that is accepted and never answered is given up, and nobody else waits
-// for it meanwhile.
+// Nobody else waits for a look that takes long.
 func TestSilence(t *testing.T) {
 	inBubble(t, awsLike(), func(s *site) {
 		delays := fakeaws.AWSDelays()
+		s.patience = time.Hour
+		s.start()
 		s.service("web")
 		_ = s.ensure("default/web")
 		time.Sleep(delays.Provisioning + 15*time.Second) // its targets are looked at

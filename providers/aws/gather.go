@@ -80,17 +80,31 @@ func (s *nodeSets) due() time.Time {
 // sumOf is of all that may decide whether a node is a target. What did not change
 // is not looked at again: every Service asks, for every event.
 func (s *nodeSets) sumOf(nodes []*corev1.Node) uint64 {
-	sum, sums := fnv.New64a(), make(map[string]nodeSum, len(nodes))
+	if s.sums == nil || len(s.sums) > len(nodes) {
+		s.sums = s.sumsOf(nodes) // without those that are gone
+	}
+	sum, part := fnv.New64a(), make([]byte, 8)
 	for _, n := range nodes {
 		known := s.sums[n.Name]
 		if n.ResourceVersion == "" || known.uid != n.UID || known.version != n.ResourceVersion {
 			known = nodeSum{n.UID, n.ResourceVersion, sumOf(n)}
+			s.sums[n.Name] = known
 		}
-		sums[n.Name] = known
-		_, _ = sum.Write(binary.BigEndian.AppendUint64(nil, known.sum)) // does not fail
+		binary.BigEndian.PutUint64(part, known.sum)
+		_, _ = sum.Write(part) // does not fail
 	}
-	s.sums = sums
 	return sum.Sum64()
+}
+
+// sumsOf are the sums that are known of nodes.
+func (s *nodeSets) sumsOf(nodes []*corev1.Node) map[string]nodeSum {
+	sums := make(map[string]nodeSum, len(nodes))
+	for _, n := range nodes {
+		if known, ok := s.sums[n.Name]; ok {
+			sums[n.Name] = known
+		}
+	}
+	return sums
 }
 
 func sumOf(n *corev1.Node) uint64 {

@@ -95,6 +95,22 @@ func (o *observer) reclaim(ctx context.Context, stack string, s plan.Stack) (own
 	return own, len(own.LoadBalancers)+len(own.TargetGroups)+len(own.Groups) == before, nil
 }
 
+// tagsOf looks up the tags of ARNs and of IDs of security groups.
+func (o *observer) tagsOf(ctx context.Context, all names) (map[string]map[string]string, error) {
+	groups, err := o.groups.get(ctx, all.of(aSecurityGroup)...)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := o.tags.get(ctx, slices.Concat(all.of(aLoadBalancer), all.of(aTargetGroup), all.of(aListener))...)
+	if err != nil {
+		return nil, err
+	}
+	for id, g := range groups {
+		tags[id] = g.Tags
+	}
+	return tags, nil
+}
+
 // own leaves out what carries another owner's tags by now. Listeners are their
 // load balancer's.
 func (o *observer) own(stack string, s plan.Stack) plan.Stack {

@@ -87,7 +87,7 @@ func fetches(size int) (*batch[string], func() [][]string) {
 		for _, k := range keys {
 			out[k] = "the " + k
 		}
-		return out, nil
+		return out, ctx.Err()
 	}
 	return b, func() [][]string { mu.Lock(); defer mu.Unlock(); return calls }
 }

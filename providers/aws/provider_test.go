@@ -275,7 +275,12 @@ func TestHandedOver(t *testing.T) {
 		why  string
 		then func(*site)
 	}{
-		{"scans see it", func(s *site) { s.patrol(3 * time.Hour) }},
+		{"scans see it", func(s *site) {
+			s.patrol(3 * time.Hour)
+			if c := s.condition("default/web", providers.ConditionProvisioned); !strings.Contains(c.Message, "belongs to somebody else") {
+				s.t.Errorf("told %+v", c)
+			}
+		}},
 		{"the Service is deleted before one does", func(s *site) {
 			if err := s.release("default/web"); err != nil {
 				s.t.Error(err)
@@ -576,8 +581,13 @@ func TestTwoClusters(t *testing.T) {
 		blue.service("web")
 		blue.settle("default/web")
 		alone := cloud.Dump()
-		green.service("web")
+		green.service("web", func(svc *corev1.Service) {
+			svc.Annotations[annotation.KeySubnets] = strings.Join(blue.eks.Private, ",") // they are tagged for the other
+		})
 		green.settle("default/web")
+		if c := green.condition("default/web", providers.ConditionProvisioned); c.Status != "True" {
+			t.Errorf("the second cluster: %+v", c)
+		}
 		if err := green.release("default/web"); err != nil {
 			t.Fatal(err)
 		}

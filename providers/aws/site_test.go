@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,8 @@ type site struct {
 	provider *Provider
 	ctx      context.Context // ends with the process
 	stop     func()
+	// patience is with a call that is not answered, if not that of the product.
+	patience time.Duration
 	// fatal, if set, is after how many calls of this process it dies.
 	fatal int
 
@@ -100,7 +103,7 @@ func (s *site) start() {
 	s.stop()
 	ctx, cancel := context.WithCancel(s.t.Context())
 	cfg := configOf(s.cloud)
-	cfg.HTTPClient = &http.Client{Transport: &mortal{next: s.cloud.Transport(), left: s.fatal, die: cancel}, Timeout: answerPatience}
+	cfg.HTTPClient = &http.Client{Transport: &mortal{next: s.cloud.Transport(), left: s.fatal, die: cancel}, Timeout: cmp.Or(s.patience, answerPatience)}
 	s.fatal = 0
 	o := Options{
 		Clients: NewClients(cfg),

@@ -35,7 +35,8 @@ type topology struct {
 	groups  cached[vpcGroups]
 
 	// instances are the security groups of their first network interfaces, by ID,
-	// and addresses those of the network interfaces that have them.
+	// which hardly ever change, and addresses those of the network interfaces that
+	// have them, as one pod after the other does.
 	instances, addresses *directory
 }
 
@@ -60,8 +61,8 @@ func newTopology(calls Network, vpc string) *topology {
 	t := &topology{ec2: calls, vpc: vpc}
 	t.network.load = t.loadNetwork
 	t.groups.load = t.loadGroups
-	t.instances = newDirectory("describe the instances of nodes", t.fetchInstances)
-	t.addresses = newDirectory("describe the network interfaces of pods", t.fetchAddresses)
+	t.instances = newDirectory("describe the instances of nodes", ever, t.fetchInstances)
+	t.addresses = newDirectory("describe the network interfaces of pods", topologyAge, t.fetchAddresses)
 	return t
 }
 
