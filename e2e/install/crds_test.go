@@ -28,6 +28,7 @@ func TestCRDsOfOthers(t *testing.T) {
 	for _, by := range [][]string{{"apply"}, {"apply", "--server-side", "--field-manager=flux"}} {
 		t.Run("kubectl "+strings.Join(by, " "), func(t *testing.T) {
 			g := g.in(t)
+			g.kubectl("delete", "crd", "--all")
 			g.kubectl(append(by, "-f", crds)...)
 			g.install(few...)
 			g.ofThisRelease()
@@ -43,7 +44,7 @@ func TestCRDsOfOthers(t *testing.T) {
 	})
 	t.Run("nobody, and none is wanted", func(t *testing.T) {
 		g := g.in(t)
-		g.kubectl("delete", "crd", "--all", "--wait")
+		g.kubectl("delete", "crd", "--all")
 		_, err := g.helm.Run(t.Context(), "install", release.Name, g.chart, "--create-namespace", "--set=crds.enabled=false", few[0], "--set=controller.replicas=0")
 		g.must(err)
 		if all := g.crds(); len(all) > 0 {
