@@ -456,7 +456,9 @@ func TestRollingUpdate(t *testing.T) {
 // Where all pods are replaced at once, more than one call takes out, the old ones
 // stay until a new one is healthy.
 func TestAllPodsReplaced(t *testing.T) {
-	inBubble(t, awsLike(), func(s *site) {
+	o := awsLike()
+	o.Latency = 50 * time.Millisecond // so that these calls are made at the same time
+	inBubble(t, o, func(s *site) {
 		pods := func(third int) (addresses []string) {
 			for i := range 240 {
 				addresses = append(addresses, fmt.Sprintf("10.0.%d.%d", third, 10+i))
