@@ -12,8 +12,9 @@ import (
 // come in the same order, for instance sorted by Service.
 //
 // A peer is told all communities, the longest prepend, and the first LocalPref
-// that there is; what is for a standby counts where nothing else is there. A single contribution is returned as it is; like all Paths it
-// is shared, and must not be modified.
+// that there is; what is for a standby counts where nothing else is there. A
+// single contribution is returned as it is; like all Paths it is shared, and must
+// not be modified.
 func MergeRoutes(contributions ...[]Path) []Path {
 	different := withoutRepeats(contributions)
 	switch len(different) {

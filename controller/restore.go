@@ -137,9 +137,8 @@ func (r *Reconciler) sweep(ctx context.Context) {
 
 // adoptOrphan has what a backend holds released if its Service is gone, whatever
 // the books say: one that restore noted may have gone before the cache saw it, and
-// then no event has told of that. One
-// that exists without being on the books is served by somebody else, whose
-// things the backend can't tell from its own.
+// then no event has told of that. One that exists without being on the books is
+// served by somebody else, whose things the backend can't tell from its own.
 func (r *Reconciler) adoptOrphan(ctx context.Context, key providers.Key, backend string) error {
 	if gone, err := r.gone(ctx, key); err != nil || !gone {
 		return err
