@@ -199,6 +199,9 @@ func (p *Provider) stillOurs(ctx context.Context, stack string, observed plan.St
 	if !slices.ContainsFunc(changes, beyondTargets) {
 		return nil
 	}
+	// What a look finds meanwhile would be lost when these are remembered: as it
+	// is, it looks again.
+	p.memory.update(stack, func(r *record) { r.version++ })
 	if _, all, err := p.observer.reclaim(ctx, stack, copyOf(observed)); err != nil || all {
 		return err
 	}
