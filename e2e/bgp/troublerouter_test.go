@@ -46,10 +46,8 @@ func (g *scene) startsAnew() {
 			})
 		}
 		// Without power the kernel forgets, too. FRR leaves there for good what it finds
-		// of IPv6 and can't read.
-		for _, command := range []string{"-4 route flush proto bgp", "-6 route flush proto bgp", "nexthop flush proto 11"} {
-			g.ip(&r.Station, command)
-		}
+		// of IPv6 and can't read. Its routes go with the next hops that it made (11).
+		g.ip(&r.Station, "nexthop flush proto 11")
 		g.must(r.Start(g.ctx))
 		began := time.Now()
 		g.until(r.Name+" has everything", func(ctx context.Context) (bool, error) {
