@@ -13,13 +13,14 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
 // speaker reports as the one on that node does when it starts.
 func (l *lab) speaker(node string, annotations map[string]string) *unstructured.Unstructured {
 	l.t.Helper()
-	state := object("ConfigurationState", l.conf, "speaker-"+node)
+	state := check.Object("ConfigurationState", l.conf, "speaker-"+node)
 	state.SetLabels(map[string]string{"metallb.io/component-type": "speaker", "metallb.io/node-name": node})
 	state.SetAnnotations(annotations)
 	l.must(l.api.Create(l.t.Context(), state))
@@ -33,7 +34,7 @@ func ours(node string) map[string]string { return map[string]string{"berth-lb.de
 // Service, or, without one, why none does.
 func (l *lab) announced(svc *corev1.Service, address, node, reason, message string) *unstructured.Unstructured {
 	l.t.Helper()
-	record := object("ServiceL2Status", l.conf, fmt.Sprintf("l2-%s-ipv4", svc.UID))
+	record := check.Object("ServiceL2Status", l.conf, fmt.Sprintf("l2-%s-ipv4", svc.UID))
 	said := map[string]string{"berth-lb.dev/service": svc.Namespace + "/" + svc.Name, "berth-lb.dev/address": address}
 	for key, value := range map[string]string{"node": node, "reason": reason, "message": message} {
 		if value != "" {
@@ -58,9 +59,9 @@ func (l *lab) unwritten(name, why string, do func()) {
 	l.t.Helper()
 	before := l.get(name)
 	do()
-	quiet()
+	check.Quiet()
 	if after := l.get(name); after.ResourceVersion != before.ResourceVersion {
-		l.t.Errorf("written although %s:\n%s", why, describe(after))
+		l.t.Errorf("written although %s:\n%s", why, check.Describe(after))
 	}
 }
 
@@ -111,7 +112,7 @@ func TestServingAnnounced(t *testing.T) {
 	l.announced(next, "192.0.2.77", "a", "", "")
 	l.has("next", "192.0.2.77")
 	l.isServing("next", "True", "EndpointsReady")
-	quiet()
+	check.Quiet()
 	if writes := proxy.Counts().Writes("leases", "events", "ipaddresspools/status"); writes.Total() > 2 {
 		t.Errorf("a new Service took the writes %v, want two", writes)
 	} else {
@@ -132,7 +133,7 @@ func TestServingAnnounced(t *testing.T) {
 		}
 		return nil
 	})
-	quiet() // Nothing follows either.
+	check.Quiet() // Nothing follows either.
 	if writes := proxy.Counts().Writes("leases"); writes.Total() > 0 {
 		t.Errorf("a restart at rest wrote: %v", writes)
 	}

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // Tests of Services without class run one at a time and beside nothing else:
@@ -23,7 +25,7 @@ func TestClassAndDefaultBackend(t *testing.T) {
 	})
 	l.create("ours")
 	l.has("ours", "192.0.2.0")
-	quiet() // Nobody touches the others.
+	check.Quiet() // Nobody touches the others.
 	l.untouched("classless")
 	l.untouched("foreign")
 	l.untouched("not-a-load-balancer")
@@ -32,7 +34,7 @@ func TestClassAndDefaultBackend(t *testing.T) {
 	l.start("--default-backend=pool")
 	l.has("classless", "192.0.2.1")
 	l.has("ours", "192.0.2.0")
-	quiet() // Nobody touches the others.
+	check.Quiet() // Nobody touches the others.
 	l.untouched("foreign")
 	l.untouched("not-a-load-balancer")
 
@@ -52,12 +54,12 @@ func TestTwoInstallations(t *testing.T) {
 	here.create("web")
 	there.create("web")
 	one, other := here.has("web", "192.0.2.0"), there.has("web", "198.51.100.0")
-	quiet() // Nobody writes to either.
+	check.Quiet() // Nobody writes to either.
 	if now := here.get("web"); now.ResourceVersion != one.ResourceVersion {
-		t.Errorf("written again:\n%s", describe(now))
+		t.Errorf("written again:\n%s", check.Describe(now))
 	}
 	if now := there.get("web"); now.ResourceVersion != other.ResourceVersion {
-		t.Errorf("written again:\n%s", describe(now))
+		t.Errorf("written again:\n%s", check.Describe(now))
 	}
 }
 
@@ -92,8 +94,8 @@ func TestChangeOfBackend(t *testing.T) {
 	// A Service that asks for the fake cloud by its class.
 	l.create("cloudy", ofClass("example.com/fake-"+l.apps))
 	svc := l.served("cloudy")
-	if got := addresses(svc); svc.Annotations[backendAnnotation] != l.conf+"/fake" || svc.Annotations[fromAnnotation] != "" || len(got) != 1 || got[0] == "192.0.2.7" {
-		t.Errorf("Service cloudy should be served by fake: %s", describe(svc))
+	if got := check.Addresses(svc); svc.Annotations[backendAnnotation] != l.conf+"/fake" || svc.Annotations[fromAnnotation] != "" || len(got) != 1 || got[0] == "192.0.2.7" {
+		t.Errorf("Service cloudy should be served by fake: %s", check.Describe(svc))
 	}
 	l.delete("cloudy")
 	l.gone("cloudy")
@@ -101,13 +103,13 @@ func TestChangeOfBackend(t *testing.T) {
 
 	c = l.start(with("--default-backend=fake")...)
 	svc = l.until("web", func(svc *corev1.Service) error {
-		if err := hasCondition(svc, provisioned, "True", "Provisioned"); err != nil {
+		if err := check.Condition(svc, provisioned, "True", "Provisioned"); err != nil {
 			return err
 		}
-		return is("the backend", svc.Annotations[backendAnnotation], l.conf+"/fake")
+		return check.Is("the backend", svc.Annotations[backendAnnotation], l.conf+"/fake")
 	})
-	if got := addresses(svc); len(got) != 1 || got[0] == "192.0.2.7" || svc.Annotations[fromAnnotation] != "" {
-		t.Errorf("nothing of the pool should be left on the Service: %s", describe(svc))
+	if got := check.Addresses(svc); len(got) != 1 || got[0] == "192.0.2.7" || svc.Annotations[fromAnnotation] != "" {
+		t.Errorf("nothing of the pool should be left on the Service: %s", check.Describe(svc))
 	}
 	l.has("next", "192.0.2.7")
 	c.stop(t)
@@ -115,10 +117,10 @@ func TestChangeOfBackend(t *testing.T) {
 	// Without the backend that holds it, nobody can let it go.
 	c = l.start("--default-backend=pool")
 	l.until("web", func(svc *corev1.Service) error {
-		return hasCondition(svc, provisioned, "False", "BackendError", `"fake"`, "--backends")
+		return check.Condition(svc, provisioned, "False", "BackendError", `"fake"`, "--backends")
 	})
 	l.delete("web")
-	quiet() // It is not let go.
+	check.Quiet() // It is not let go.
 	l.get("web")
 	c.stop(t)
 
@@ -138,9 +140,9 @@ func TestTwoInstallationsOneDefault(t *testing.T) {
 	there.start()
 	there.create("ours")
 	there.has("ours", "198.51.100.0")
-	quiet() // Nobody writes.
+	check.Quiet() // Nobody writes.
 	if now := here.get("web"); now.ResourceVersion != one.ResourceVersion {
-		t.Errorf("written again:\n%s", describe(now))
+		t.Errorf("written again:\n%s", check.Describe(now))
 	}
 	here.delete("web")
 	here.gone("web")

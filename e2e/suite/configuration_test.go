@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
@@ -31,7 +32,7 @@ func TestBrokenPools(t *testing.T) {
 	l.pool("b-fine", ranges("198.51.100.0/28"), byName)
 	c := l.start()
 	l.configurationIs("Valid")
-	state := object("ConfigurationState", l.conf, "controller")
+	state := check.Object("ConfigurationState", l.conf, "controller")
 	l.must(l.api.Get(t.Context(), client.ObjectKeyFromObject(state), state))
 	if kind := state.GetLabels()["metallb.io/component-type"]; kind != "controller" {
 		t.Errorf("the ConfigurationState is labelled as that of a %q", kind)
@@ -64,7 +65,7 @@ func TestBrokenPools(t *testing.T) {
 	l.start()
 	l.has("of-fine-later", "192.0.2.1")
 	if after := l.has("holds", "198.51.100.3"); after.ResourceVersion != before.ResourceVersion {
-		t.Errorf("a start beside a broken pool wrote to a Service that holds an address of it:\n%s", describe(after))
+		t.Errorf("a start beside a broken pool wrote to a Service that holds an address of it:\n%s", check.Describe(after))
 	}
 
 	// Put right, all work without a restart.
@@ -93,8 +94,8 @@ func TestTheOlderOfTwoOverlappingPoolsGoes(t *testing.T) {
 	l.has("web", "192.0.2.0")
 	l.deletePool("older")
 	l.configurationIs("Valid")
-	svc := l.until("web", func(svc *corev1.Service) error { return is("the pool", svc.Annotations[fromAnnotation], "newer") })
-	if got := addresses(svc); !slices.Equal(got, []string{"192.0.2.0"}) {
+	svc := l.until("web", func(svc *corev1.Service) error { return check.Is("the pool", svc.Annotations[fromAnnotation], "newer") })
+	if got := check.Addresses(svc); !slices.Equal(got, []string{"192.0.2.0"}) {
 		t.Errorf("the address changed to %v although the other pool has it too", got)
 	}
 }
@@ -139,12 +140,12 @@ func TestPoolMovesAway(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				got := addresses(svc)
+				got := check.Addresses(svc)
 				switch {
 				case len(got) == 1 && strings.HasPrefix(got[0], "198.51.100."):
 					served++
-				case len(got) == 0 && hasCondition(svc, provisioned, "False", "PoolExhausted", "blue") == nil &&
-					hasCondition(svc, serving, "False", "NotProvisioned") == nil && svc.Annotations[fromAnnotation] == "":
+				case len(got) == 0 && check.Condition(svc, provisioned, "False", "PoolExhausted", "blue") == nil &&
+					check.Condition(svc, serving, "False", "NotProvisioned") == nil && svc.Annotations[fromAnnotation] == "":
 					waiting++
 				}
 			}
@@ -167,7 +168,7 @@ func TestPoolMovesAway(t *testing.T) {
 		l.deletePool("blue")
 		l.allHave(services, "203.0.113.0", "203.0.113.15")
 		l.eventually(func() error {
-			return is("an event ClearAssignment tells of the loss", l.events(name(0), "ClearAssignment") > 0, true)
+			return check.Is("an event ClearAssignment tells of the loss", l.events(name(0), "ClearAssignment") > 0, true)
 		})
 	})
 }
@@ -188,10 +189,10 @@ func (l *lab) allHave(services int, first, last string) {
 		holders := map[string]string{}
 		for i := range list.Items {
 			svc := &list.Items[i]
-			if err := hasCondition(svc, provisioned, "True", "Provisioned"); err != nil {
+			if err := check.Condition(svc, provisioned, "True", "Provisioned"); err != nil {
 				return fmt.Errorf("Service %s: %w", svc.Name, err)
 			}
-			for _, address := range addresses(svc) {
+			for _, address := range check.Addresses(svc) {
 				if !between(address, first, last) {
 					return fmt.Errorf("Service %s has %s, want one from %s to %s", svc.Name, address, first, last)
 				}
@@ -201,7 +202,7 @@ func (l *lab) allHave(services int, first, last string) {
 				holders[address] = svc.Name
 			}
 		}
-		return is("the number of addresses", len(holders), services)
+		return check.Is("the number of addresses", len(holders), services)
 	})
 }
 

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/berth-lb/berth/e2e/access"
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
@@ -61,25 +61,10 @@ func (c *controller) kill() {
 // readLog fails the test for what must never be in a log, and shows the log
 // of a test that failed.
 func (c *controller) readLog(t *testing.T) {
-	text, err := os.ReadFile(c.LogFile())
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	log := string(text)
-	for _, bad := range []string{"DATA RACE", "panic"} {
-		if strings.Contains(log, bad) {
-			t.Errorf("the log of berth-controller tells of a %s", bad)
-		}
-	}
+	check.Logs(t, c.LogFile())
 	if t.Failed() {
-		t.Logf("the log of berth-controller, process %d:\n%s", c.PID(), lastLines(log, 300))
+		t.Logf("the log of berth-controller, process %d:\n%s", c.PID(), c.Tail(300))
 	}
-}
-
-func lastLines(text string, most int) string {
-	lines := strings.Split(text, "\n")
-	return strings.Join(lines[max(0, len(lines)-most):], "\n")
 }
 
 // freeAddress is one of loopback that nothing listens on.

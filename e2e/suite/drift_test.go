@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // What somebody else does to the parts of a Service that are ours is undone.
@@ -22,7 +24,7 @@ func TestDrift(t *testing.T) {
 		"unknown-address":   func(l *lab, name string) { l.show(name, "203.0.113.200") },
 		"free-address":      func(l *lab, name string) { l.show(name, "192.0.2.200") },
 		"another's-address": func(l *lab, name string) { l.show(name, "192.0.2.0") },
-		"two-addresses":     func(l *lab, name string) { l.show(name, addresses(l.get(name))[0], "192.0.2.201") },
+		"two-addresses":     func(l *lab, name string) { l.show(name, check.Addresses(l.get(name))[0], "192.0.2.201") },
 		"no-conditions": func(l *lab, name string) {
 			l.editStatus(name, func(status *corev1.ServiceStatus) { status.Conditions = nil })
 		},
@@ -40,24 +42,24 @@ func TestDrift(t *testing.T) {
 			before := l.served(name)
 			meddle(l, name)
 			after := l.until(name, func(svc *corev1.Service) error {
-				if err := is("the resource version changed", svc.ResourceVersion != before.ResourceVersion, true); err != nil {
+				if err := check.Is("the resource version changed", svc.ResourceVersion != before.ResourceVersion, true); err != nil {
 					return err
 				}
-				if err := is("the backend", svc.Annotations[backendAnnotation], l.conf+"/pool"); err != nil {
+				if err := check.Is("the backend", svc.Annotations[backendAnnotation], l.conf+"/pool"); err != nil {
 					return err
 				}
-				if err := is("our finalizer is there", slices.Contains(svc.Finalizers, finalizer), true); err != nil {
+				if err := check.Is("our finalizer is there", slices.Contains(svc.Finalizers, finalizer), true); err != nil {
 					return err
 				}
-				if err := is("the pool", svc.Annotations[fromAnnotation], "blue"); err != nil {
+				if err := check.Is("the pool", svc.Annotations[fromAnnotation], "blue"); err != nil {
 					return err
 				}
-				if err := is("the addresses are as before", slices.Equal(addresses(svc), addresses(before)), true); err != nil {
+				if err := check.Is("the addresses are as before", slices.Equal(check.Addresses(svc), check.Addresses(before)), true); err != nil {
 					return err
 				}
-				return hasCondition(svc, provisioned, "True", "Provisioned")
+				return check.Condition(svc, provisioned, "True", "Provisioned")
 			})
-			if serving := hasCondition(after, serving, "False", "SelectorMatchesNoPods"); serving != nil {
+			if serving := check.Condition(after, serving, "False", "SelectorMatchesNoPods"); serving != nil {
 				t.Error(serving)
 			}
 		})
@@ -86,7 +88,7 @@ func TestAFightSlowsDown(t *testing.T) {
 	for end := time.After(3 * time.Second); end != nil; {
 		select {
 		case event := <-w.ResultChan():
-			if svc, ok := event.Object.(*corev1.Service); ok && slices.Equal(addresses(svc), []string{"192.0.2.0"}) {
+			if svc, ok := event.Object.(*corev1.Service); ok && slices.Equal(check.Addresses(svc), []string{"192.0.2.0"}) {
 				repairs++
 				l.show("web", "203.0.113.99")
 			}

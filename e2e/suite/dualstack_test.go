@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // Both families come from one pool where one has them, else from two.
@@ -16,7 +18,7 @@ func TestDualStack(t *testing.T) {
 
 	l.create("prefer", families(corev1.IPFamilyPolicyPreferDualStack))
 	svc := l.has("prefer", "192.0.2.0")
-	if err := hasCondition(svc, provisioned, "True", "Provisioned", "IPv6", "missing"); err != nil {
+	if err := check.Condition(svc, provisioned, "True", "Provisioned", "IPv6", "missing"); err != nil {
 		t.Error(err)
 	}
 	anotherSecond()
@@ -29,7 +31,7 @@ func TestDualStack(t *testing.T) {
 	if from := svc.Annotations[fromAnnotation]; from != "four,six" {
 		t.Errorf("the addresses are said to be from %q", from)
 	}
-	if err := hasCondition(svc, provisioned, "True", "Provisioned", "192.0.2.0 is from IPAddressPool four", "2001:db8:: is from IPAddressPool six"); err != nil {
+	if err := check.Condition(svc, provisioned, "True", "Provisioned", "192.0.2.0 is from IPAddressPool four", "2001:db8:: is from IPAddressPool six"); err != nil {
 		t.Error(err)
 	}
 	l.has("require", "192.0.2.1", "2001:db8::1")

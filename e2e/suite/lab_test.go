@@ -2,23 +2,20 @@ package suite
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/release"
 )
@@ -58,29 +55,9 @@ func newLab(t *testing.T, name string) *lab {
 	return labOn(t, kube, api, name)
 }
 
-// labs counts the labs of each name.
-var labs numbering
-
-type numbering struct {
-	mu   sync.Mutex
-	used map[string]int
-}
-
-func (n *numbering) next(name string) int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.used == nil {
-		n.used = map[string]int{}
-	}
-	n.used[name]++
-	return n.used[name]
-}
-
 func labOn(t *testing.T, on *cluster.Cluster, api client.WithWatch, name string) *lab {
 	t.Helper()
-	if n := labs.next(name); n > 1 { // with -count
-		name = fmt.Sprintf("%s-%d", name, n)
-	}
+	name = check.Unique(name)
 	l := &lab{t: t, kube: on, api: api, conf: name + "-config", apps: name, class: "example.com/" + name}
 	for _, namespace := range []string{l.conf, l.apps} {
 		l.must(api.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}))
@@ -108,9 +85,9 @@ func (l *lab) must(err error) {
 }
 
 // eventually is the function of that name with the usual patience.
-func (l *lab) eventually(check func() error) {
+func (l *lab) eventually(ask func() error) {
 	l.t.Helper()
-	eventually(l.t, patience, check)
+	check.Eventually(l.t, patience, ask)
 }
 
 // start runs a controller for the configuration and the class of the lab.
@@ -255,28 +232,20 @@ func (l *lab) gone(name string) {
 	})
 }
 
-// until returns the Service once check passes.
-func (l *lab) until(name string, check func(*corev1.Service) error) *corev1.Service {
+// until returns the Service once it is as it should be.
+func (l *lab) until(name string, is func(*corev1.Service) error) *corev1.Service {
 	l.t.Helper()
 	var svc *corev1.Service
 	l.eventually(func() (err error) {
 		if svc, err = l.read(name); err != nil {
 			return err
 		}
-		if err := check(svc); err != nil {
-			return fmt.Errorf("Service %s: %w; it is\n%s", name, err, describe(svc))
+		if err := is(svc); err != nil {
+			return fmt.Errorf("Service %s: %w; it is\n%s", name, err, check.Describe(svc))
 		}
 		return nil
 	})
 	return svc
-}
-
-// describe is what matters here of a Service.
-func describe(svc *corev1.Service) string {
-	text, _ := json.MarshalIndent(map[string]any{
-		"annotations": svc.Annotations, "finalizers": svc.Finalizers, "deletionTimestamp": svc.DeletionTimestamp, "status": svc.Status,
-	}, "", "  ")
-	return string(text)
 }
 
 // served returns the Service once its status shows addresses that are its own
@@ -287,7 +256,7 @@ func (l *lab) served(name string) *corev1.Service {
 		if len(svc.Status.LoadBalancer.Ingress) == 0 {
 			return errors.New("no address")
 		}
-		return hasCondition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
+		return check.Condition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
 	})
 }
 
@@ -295,17 +264,17 @@ func (l *lab) served(name string) *corev1.Service {
 func (l *lab) has(name string, want ...string) *corev1.Service {
 	l.t.Helper()
 	return l.until(name, func(svc *corev1.Service) error {
-		if got := addresses(svc); !slices.Equal(got, want) {
+		if got := check.Addresses(svc); !slices.Equal(got, want) {
 			return fmt.Errorf("its addresses are %v, want %v", got, want)
 		}
-		return hasCondition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
+		return check.Condition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
 	})
 }
 
 // address returns the only address of a Service once it has it.
 func (l *lab) address(name string) string {
 	l.t.Helper()
-	all := addresses(l.served(name))
+	all := check.Addresses(l.served(name))
 	if len(all) != 1 {
 		l.t.Fatalf("Service %s has the addresses %v, want one", name, all)
 	}
@@ -317,10 +286,10 @@ func (l *lab) address(name string) string {
 func (l *lab) refused(name, reason string, named ...string) *corev1.Service {
 	l.t.Helper()
 	return l.until(name, func(svc *corev1.Service) error {
-		if got := addresses(svc); len(got) > 0 {
+		if got := check.Addresses(svc); len(got) > 0 {
 			return fmt.Errorf("it has %v and should wait", got)
 		}
-		return hasCondition(svc, provisioned, metav1.ConditionFalse, reason, named...)
+		return check.Condition(svc, provisioned, metav1.ConditionFalse, reason, named...)
 	})
 }
 
@@ -329,7 +298,7 @@ func (l *lab) untouched(name string) {
 	l.t.Helper()
 	svc := l.get(name)
 	if len(svc.Finalizers) > 0 || len(svc.Status.Conditions) > 0 || len(svc.Status.LoadBalancer.Ingress) > 0 || len(svc.Annotations) > 0 {
-		l.t.Errorf("Service %s is none of ours and was touched: %s", name, describe(svc))
+		l.t.Errorf("Service %s is none of ours and was touched: %s", name, check.Describe(svc))
 	}
 }
 
@@ -351,44 +320,10 @@ func (l *lab) bare(name string) *corev1.Service {
 	})
 }
 
-// hasCondition tells what about a condition of svc is not as wanted.
-func hasCondition(svc *corev1.Service, kind string, status metav1.ConditionStatus, reason string, named ...string) error {
-	c := meta.FindStatusCondition(svc.Status.Conditions, kind)
-	if c == nil {
-		return fmt.Errorf("there is no condition %s", kind)
-	}
-	if c.Status != status || c.Reason != reason {
-		return fmt.Errorf("%s is %s for the reason %s, want %s for %s", kind, c.Status, c.Reason, status, reason)
-	}
-	for _, name := range named {
-		if !strings.Contains(c.Message, name) {
-			return fmt.Errorf("the message of %s does not name %q: %s", kind, name, c.Message)
-		}
-	}
-	return nil
-}
-
-// addresses are those that the status of svc shows.
-func addresses(svc *corev1.Service) []string {
-	var all []string
-	for _, in := range svc.Status.LoadBalancer.Ingress {
-		all = append(all, in.IP+in.Hostname)
-	}
-	return all
-}
-
 // events returns how often an event with that reason was sent for a Service.
 func (l *lab) events(name, reason string) int {
 	l.t.Helper()
-	var list corev1.EventList
-	l.must(l.api.List(l.t.Context(), &list, client.InNamespace(l.apps)))
-	times := 0
-	for _, event := range list.Items {
-		if event.InvolvedObject.Kind == "Service" && event.InvolvedObject.Name == name && event.Reason == reason {
-			times += int(max(event.Count, 1))
-		}
-	}
-	return times
+	return check.Events(l.t, l.api, l.apps, name, reason)
 }
 
 // neverTwice has the test fail if ever, from now to its end, a Service gets an
@@ -437,13 +372,13 @@ func doubles(svc *corev1.Service, now map[string]*corev1.Service) []string {
 	if now[svc.Name] != nil {
 		before = now[svc.Name]
 	}
-	for _, address := range addresses(svc) {
-		if slices.Contains(addresses(before), address) {
+	for _, address := range check.Addresses(svc) {
+		if slices.Contains(check.Addresses(before), address) {
 			continue
 		}
 		for name, other := range now {
 			shared := keyOf(svc) != "" && keyOf(svc) == keyOf(other)
-			if name != svc.Name && !shared && slices.Contains(addresses(other), address) {
+			if name != svc.Name && !shared && slices.Contains(check.Addresses(other), address) {
 				found = append(found, fmt.Sprintf("Service %s shows %s, which %s shows too, from resource version %s on", svc.Name, address, name, svc.ResourceVersion))
 			}
 		}

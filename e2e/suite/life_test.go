@@ -9,6 +9,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // A Service gets its address, and all that says so; deleted, it gives all back.
@@ -31,7 +33,7 @@ func TestLifeOfAService(t *testing.T) {
 		t.Errorf("the annotations say backend %q and pool %q", backend, from)
 	}
 	l.counts("blue", usage{assigned4: 1, available4: 7, available6: 8})
-	l.eventually(func() error { return is("the number of events IPAllocated", l.events("web", "IPAllocated"), 1) })
+	l.eventually(func() error { return check.Is("the number of events IPAllocated", l.events("web", "IPAllocated"), 1) })
 
 	l.create("dual", families(corev1.IPFamilyPolicyRequireDualStack))
 	l.has("dual", "192.0.2.1", "2001:db8::")
@@ -87,7 +89,7 @@ func TestDeletionHeldBackByAnother(t *testing.T) {
 	l.delete("web")
 	svc := l.bare("web")
 	if !slices.Equal(svc.Finalizers, []string{theirs}) || svc.DeletionTimestamp == nil {
-		t.Errorf("the Service should wait for %s alone: %s", theirs, describe(svc))
+		t.Errorf("the Service should wait for %s alone: %s", theirs, check.Describe(svc))
 	}
 	l.has("next", "192.0.2.7")
 
@@ -109,7 +111,7 @@ func TestMadeAnew(t *testing.T) {
 		l.delete("web")
 		l.eventually(func() error {
 			_, err := l.read("web")
-			return is("it is gone", apierrors.IsNotFound(err), true)
+			return check.Is("it is gone", apierrors.IsNotFound(err), true)
 		})
 		l.create("web")
 	}
@@ -135,9 +137,9 @@ func TestNamespaceGoes(t *testing.T) {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: l.apps}}
 	l.must(l.api.Delete(t.Context(), namespace))
 	// The cluster looks again only after a while whether a namespace is empty.
-	eventually(t, time.Minute, func() error {
+	check.Eventually(t, time.Minute, func() error {
 		err := l.api.Get(t.Context(), client.ObjectKeyFromObject(namespace), namespace)
-		return is("the namespace is gone", apierrors.IsNotFound(err), true)
+		return check.Is("the namespace is gone", apierrors.IsNotFound(err), true)
 	})
 	l.counts("two", usage{available4: 2})
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
@@ -50,7 +51,7 @@ func run(m *testing.M) (int, error) {
 	if root, err = cluster.Root(); err != nil {
 		return 0, err
 	}
-	if program, err = findProgram(); err != nil {
+	if program, err = check.Controller(); err != nil {
 		return 0, err
 	}
 	kube, err = cluster.Start(ctx, cluster.Options{ControllerManager: true, Audit: true})
@@ -69,27 +70,4 @@ func run(m *testing.M) (int, error) {
 	}
 	code := m.Run()
 	return code, kube.NothingRefused()
-}
-
-// findProgram prefers what $BERTH_CONTROLLER names, then a build that looks
-// for data races.
-func findProgram() (string, error) {
-	if path := os.Getenv("BERTH_CONTROLLER"); path != "" {
-		path, err := filepath.Abs(path)
-		if err != nil {
-			return "", err
-		}
-		if _, err := os.Stat(path); err != nil {
-			return "", fmt.Errorf("$BERTH_CONTROLLER: %w", err)
-		}
-		return path, nil
-	}
-	for _, name := range []string{"berth-controller.race", "berth-controller"} {
-		path := filepath.Join(root, "bin", name)
-		if _, err := os.Stat(path); err == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("there is no berth-controller to test: run `make build` first, or name one in $BERTH_CONTROLLER " +
-		"(looked for bin/berth-controller.race and bin/berth-controller)")
 }

@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // poolOption is a part of an IPAddressPool's spec.
@@ -39,16 +41,9 @@ func matching(key, value string) map[string]any {
 	return map[string]any{"matchLabels": map[string]any{key: value}}
 }
 
-func object(kind, namespace, name string) *unstructured.Unstructured {
-	o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "metallb.io/v1beta1", "kind": kind}}
-	o.SetNamespace(namespace)
-	o.SetName(name)
-	return o
-}
-
 func (l *lab) pool(name string, options ...poolOption) {
 	l.t.Helper()
-	pool, spec := object("IPAddressPool", l.conf, name), map[string]any{}
+	pool, spec := check.Object("IPAddressPool", l.conf, name), map[string]any{}
 	for _, option := range options {
 		option(spec)
 	}
@@ -58,7 +53,7 @@ func (l *lab) pool(name string, options ...poolOption) {
 
 func (l *lab) editPool(name string, options ...poolOption) {
 	l.t.Helper()
-	pool := object("IPAddressPool", l.conf, name)
+	pool := check.Object("IPAddressPool", l.conf, name)
 	l.must(l.api.Get(l.t.Context(), client.ObjectKeyFromObject(pool), pool))
 	before := pool.DeepCopy()
 	for _, option := range options {
@@ -69,7 +64,7 @@ func (l *lab) editPool(name string, options ...poolOption) {
 
 func (l *lab) deletePool(name string) {
 	l.t.Helper()
-	l.must(l.api.Delete(l.t.Context(), object("IPAddressPool", l.conf, name)))
+	l.must(l.api.Delete(l.t.Context(), check.Object("IPAddressPool", l.conf, name)))
 }
 
 // poolsRule returns once the controller has taken over every pool, by their
@@ -98,7 +93,7 @@ type usage struct{ assigned4, assigned6, available4, available6 int64 }
 func (l *lab) counts(name string, want usage) {
 	l.t.Helper()
 	l.eventually(func() error {
-		pool := object("IPAddressPool", l.conf, name)
+		pool := check.Object("IPAddressPool", l.conf, name)
 		if err := l.api.Get(l.t.Context(), client.ObjectKeyFromObject(pool), pool); err != nil {
 			return err
 		}
@@ -123,7 +118,7 @@ func (l *lab) configurationIs(result string, named ...string) {
 
 // configuration tells what in the ConfigurationState is not so.
 func (l *lab) configuration(result string, named ...string) error {
-	state := object("ConfigurationState", l.conf, "controller")
+	state := check.Object("ConfigurationState", l.conf, "controller")
 	if err := l.api.Get(l.t.Context(), client.ObjectKeyFromObject(state), state); err != nil {
 		return err
 	}

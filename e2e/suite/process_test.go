@@ -11,6 +11,8 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // leader is whom the lease names; empty for nobody.
@@ -29,7 +31,7 @@ func (l *lab) leader() (string, error) {
 func (l *lab) leads(within time.Duration, not ...string) string {
 	l.t.Helper()
 	var now string
-	eventually(l.t, within, func() (err error) {
+	check.Eventually(l.t, within, func() (err error) {
 		if now, err = l.leader(); err != nil {
 			return err
 		}
@@ -194,7 +196,7 @@ func TestHealthAndMetrics(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return is("green in use", values[`berth_allocator_addresses_in_use_total{pool="green"}`], 0)
+		return check.Is("green in use", values[`berth_allocator_addresses_in_use_total{pool="green"}`], 0)
 	})
 	l.create("one")
 	l.create("named", fromPool("green"))

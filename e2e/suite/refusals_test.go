@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // refusal is a Service that can't be served as things are.
@@ -236,13 +238,13 @@ func TestRefusals(t *testing.T) {
 		return n
 	}
 	retried := retries()
-	quiet() // Nothing is written, told or retried.
+	check.Quiet() // Nothing is written, told or retried.
 	if more := retries() - retried; more > 0 {
 		t.Errorf("%v retries of what can't be served", more)
 	}
 	for _, r := range refusals {
 		if now := l.get(r.name); before[r.name] != nil && now.ResourceVersion != before[r.name].ResourceVersion {
-			t.Errorf("Service %s was written although nothing changed:\n%s", r.name, describe(now))
+			t.Errorf("Service %s was written although nothing changed:\n%s", r.name, check.Describe(now))
 		}
 		if n := l.events(r.name, "AllocationFailed"); n != 1 {
 			t.Errorf("Service %s has %d events AllocationFailed, want 1", r.name, n)
@@ -272,15 +274,15 @@ func TestAMistakeTakesNothingAway(t *testing.T) {
 
 	l.annotate("web", ipsAnnotation, "192.0.2.300")
 	svc := l.until("web", func(svc *corev1.Service) error {
-		return hasCondition(svc, provisioned, "False", "InvalidRequest", `"192.0.2.300"`, "keeps what it has")
+		return check.Condition(svc, provisioned, "False", "InvalidRequest", `"192.0.2.300"`, "keeps what it has")
 	})
-	if got := addresses(svc); !slices.Equal(got, []string{"192.0.2.7"}) {
+	if got := check.Addresses(svc); !slices.Equal(got, []string{"192.0.2.7"}) {
 		t.Errorf("the addresses became %v", got)
 	}
 	l.refused("next", "PoolExhausted", "one")
 	l.annotate("web", ipsAnnotation, "")
 	l.until("web", func(svc *corev1.Service) error {
-		return hasCondition(svc, provisioned, "True", "Provisioned", "192.0.2.7")
+		return check.Condition(svc, provisioned, "True", "Provisioned", "192.0.2.7")
 	})
 	l.has("web", "192.0.2.7")
 	l.refused("next", "PoolExhausted", "one")

@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // sessions writes, as the speaker on a node does, what became of its session
@@ -46,10 +48,10 @@ func TestServingRouted(t *testing.T) {
 	l.address("web")
 	l.isServing("web", "False", "NotAdvertised")
 
-	peer := object("BGPPeer", l.conf, "router-1")
+	peer := check.Object("BGPPeer", l.conf, "router-1")
 	peer.SetAPIVersion("metallb.io/v1beta2")
 	peer.Object["spec"] = map[string]any{"myASN": int64(64512), "peerASN": int64(64513), "peerAddress": "198.51.100.1"}
-	advertisement := object("BGPAdvertisement", l.conf, "all")
+	advertisement := check.Object("BGPAdvertisement", l.conf, "all")
 	l.must(l.api.Create(t.Context(), advertisement))
 	l.isServing("web", "False", "NotAdvertised", "no BGPPeer")
 	l.must(l.api.Create(t.Context(), peer))
@@ -69,7 +71,7 @@ func TestServingRouted(t *testing.T) {
 	l.create("next", selecting("web"))
 	l.address("next")
 	l.isServing("next", "True", "EndpointsReady")
-	quiet()
+	check.Quiet()
 	if writes := proxy.Counts().Writes("leases", "events", "ipaddresspools/status"); writes.Total() > 1 {
 		t.Logf("a new Service took the writes %v", writes)
 	}
@@ -86,7 +88,7 @@ func TestServingRouted(t *testing.T) {
 		}
 		return err
 	})
-	quiet() // Nothing follows.
+	check.Quiet() // Nothing follows.
 	if writes := proxy.Counts().Writes("leases"); writes.Total() > 0 {
 		t.Errorf("a restart at rest wrote: %v", writes)
 	}

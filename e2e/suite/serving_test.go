@@ -7,6 +7,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // isServing returns once the condition Serving of a Service is as given, while
@@ -14,10 +16,10 @@ import (
 func (l *lab) isServing(name string, status metav1.ConditionStatus, reason string, named ...string) {
 	l.t.Helper()
 	l.until(name, func(svc *corev1.Service) error {
-		if len(addresses(svc)) != 1 {
-			l.t.Errorf("the address should stay whatever the pods do: %v", addresses(svc))
+		if len(check.Addresses(svc)) != 1 {
+			l.t.Errorf("the address should stay whatever the pods do: %v", check.Addresses(svc))
 		}
-		return hasCondition(svc, serving, status, reason, named...)
+		return check.Condition(svc, serving, status, reason, named...)
 	})
 }
 
@@ -65,9 +67,9 @@ func TestServing(t *testing.T) {
 	before := l.get("web")
 	l.runPod("web-2", "web", "a", "10.9.0.2")
 	l.setReady("web-2", corev1.ConditionTrue)
-	quiet() // Nothing is written.
+	check.Quiet() // Nothing is written.
 	if after := l.get("web"); after.ResourceVersion != before.ResourceVersion {
-		t.Errorf("written again because of a second pod:\n%s", describe(after))
+		t.Errorf("written again because of a second pod:\n%s", check.Describe(after))
 	}
 
 	l.edit("web", func(svc *corev1.Service) { svc.Spec.Selector = map[string]string{"app": "nobody"} })
@@ -104,9 +106,9 @@ func TestServingByHand(t *testing.T) {
 	slice.Endpoints[0].Conditions = discoveryv1.EndpointConditions{Ready: &no, Serving: &yes, Terminating: &yes}
 	before := l.get("legacy")
 	l.must(l.api.Update(t.Context(), slice))
-	quiet() // The condition stays.
+	check.Quiet() // The condition stays.
 	if after := l.get("legacy"); after.ResourceVersion != before.ResourceVersion {
-		t.Errorf("an endpoint that ends and still serves counts:\n%s", describe(after))
+		t.Errorf("an endpoint that ends and still serves counts:\n%s", check.Describe(after))
 	}
 	l.must(l.api.Delete(t.Context(), slice))
 	l.isServing("legacy", "False", "NoReadyEndpoints", "no selector")

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/berth-lb/berth/e2e/apiproxy"
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // The statuses are the record: a start takes over what they show, and where
@@ -67,7 +68,7 @@ func TestStartAfterMetalLB(t *testing.T) {
 	for name, all := range want {
 		svc := l.has(name, all...)
 		if !slices.Contains(svc.Finalizers, finalizer) || svc.Annotations[backendAnnotation] != l.conf+"/pool" {
-			t.Errorf("Service %s is not adopted:\n%s", name, describe(svc))
+			t.Errorf("Service %s is not adopted:\n%s", name, check.Describe(svc))
 		}
 		if n := l.events(name, "ClearAssignment"); n != 0 {
 			t.Errorf("the address of Service %s went away %d times", name, n)
@@ -93,9 +94,9 @@ func TestStartWithoutPools(t *testing.T) {
 	l.pool("blue", ranges("192.0.2.0/24"))
 	l.has("new", "192.0.2.0")
 	svc := l.until("web", func(svc *corev1.Service) error {
-		return hasCondition(svc, provisioned, "True", "Provisioned", "IPAddressPool blue")
+		return check.Condition(svc, provisioned, "True", "Provisioned", "IPAddressPool blue")
 	})
-	if got := addresses(svc); !slices.Equal(got, []string{"192.0.2.5"}) {
+	if got := check.Addresses(svc); !slices.Equal(got, []string{"192.0.2.5"}) {
 		t.Errorf("the address became %v", got)
 	}
 	if n := l.events("web", "ClearAssignment"); n != 0 {
@@ -164,7 +165,7 @@ func TestARestartAtRestWritesNothing(t *testing.T) {
 	for i := range services {
 		l.until(fmt.Sprintf("web-%02d", i), func(svc *corev1.Service) error {
 			// It comes a little after the Service's slices.
-			return hasCondition(svc, serving, "False", "SelectorMatchesNoPods")
+			return check.Condition(svc, serving, "False", "SelectorMatchesNoPods")
 		})
 	}
 	if writes := proxy.Reset().Writes("leases"); writes.Total() == 0 {
@@ -186,7 +187,7 @@ func TestARestartAtRestWritesNothing(t *testing.T) {
 		}
 		return nil
 	})
-	quiet() // Nothing follows either.
+	check.Quiet() // Nothing follows either.
 	if writes := proxy.Counts().Writes("leases"); writes.Total() > 0 {
 		t.Errorf("a restart at rest wrote: %v", writes)
 	}
@@ -204,7 +205,7 @@ func TestStartBeforeTheAPIServer(t *testing.T) {
 	waits := func(c *controller) {
 		t.Helper()
 		l.eventually(func() error {
-			return is("it is said who does not answer", strings.Contains(c.Tail(10), "does not answer yet"), true)
+			return check.Is("it is said who does not answer", strings.Contains(c.Tail(10), "does not answer yet"), true)
 		})
 	}
 	c := l.start("--kubeconfig=" + kubeconfig)
