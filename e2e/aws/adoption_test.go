@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/providers/aws/fakeaws"
 )
 
@@ -122,7 +123,7 @@ func TestAdoption(t *testing.T) {
 			t.Errorf("the hostname of %s was %s, and became %s", i.name, names[i.name], hostname(svc))
 		}
 		if !slices.Contains(svc.Finalizers, finalizer) || !slices.Contains(svc.Finalizers, lbcFinalizer) {
-			t.Errorf("%s is not adopted: %s", i.name, describe(svc))
+			t.Errorf("%s is not adopted: %s", i.name, check.Describe(svc))
 		}
 	}
 	for _, call := range l.account.Changing() {
@@ -188,7 +189,7 @@ func TestBesideIt(t *testing.T) {
 	l.start()
 	port := l.create("own").Spec.Ports[0].NodePort
 	l.served("own")
-	quiet() // the search for leftovers was made
+	check.Quiet() // the search for leftovers was made
 	l.delete("own")
 	l.gone("own")
 	// A rule in the nodes' group stays: what the others need is not known.
@@ -198,7 +199,7 @@ func TestBesideIt(t *testing.T) {
 	}
 	for _, svc := range []*corev1.Service{web, leaving} {
 		if now := l.get(svc.Name); now.ResourceVersion != svc.ResourceVersion {
-			t.Errorf("the Service was touched: %s", describe(now))
+			t.Errorf("the Service was touched: %s", check.Describe(now))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
@@ -44,7 +45,7 @@ func TestTwoClusters(t *testing.T) {
 	there.gone("web")
 	here.delete("api")
 	here.gone("api")
-	quiet() // Nobody takes the other's for a leftover.
+	check.Quiet() // Nobody takes the other's for a leftover.
 	want := []string{here.cluster + " " + here.apps + "/web", there.cluster + " " + there.apps + "/api"}
 	if got := here.account.owners(); !slices.Equal(got, want) {
 		t.Errorf("the account holds something of %q, want %q", got, want)

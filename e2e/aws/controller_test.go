@@ -6,9 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
@@ -83,15 +83,7 @@ func (c *controller) stop() {
 // readLog fails the test for what must never be in a log, and shows the log of a
 // test that failed.
 func (c *controller) readLog() {
-	text, err := os.ReadFile(c.LogFile())
-	if err != nil {
-		c.t.Error(err)
-	}
-	for _, bad := range []string{"DATA RACE", "panic"} {
-		if strings.Contains(string(text), bad) {
-			c.t.Errorf("the log of berth-controller tells of a %s", bad)
-		}
-	}
+	check.Logs(c.t, c.LogFile())
 	if c.t.Failed() {
 		c.t.Logf("the log of berth-controller, process %d:\n%s", c.PID(), c.Tail(200))
 	}

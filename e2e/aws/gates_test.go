@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/providers/aws/fakeaws"
 )
@@ -213,7 +214,7 @@ func TestInheritedGate(t *testing.T) {
 	l.start()
 	l.eventually(func() error {
 		l.must(l.api.Get(t.Context(), client.ObjectKeyFromObject(pod), pod))
-		return is("the gate is open", says(pod, gate), true)
+		return check.Is("the gate is open", says(pod, gate), true)
 	})
 	for _, call := range l.account.Changing() {
 		t.Errorf("that changes something: %v", call)

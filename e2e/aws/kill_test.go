@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/providers/aws/fakeaws"
 )
 
@@ -57,7 +58,7 @@ func TestKilled(t *testing.T) {
 		"\nload balancer ": services, "\n  listener ": services, "\ntarget group ": services, "\n  target ": services * nodes,
 		": [k8s] Managed SecurityGroup": services, ": [k8s] Shared Backend SecurityGroup": 1,
 	} {
-		l.must(is(fmt.Sprintf("how often there is %q", text), strings.Count(dump, text), want))
+		l.must(check.Is(fmt.Sprintf("how often there is %q", text), strings.Count(dump, text), want))
 	}
 	// The group of the nodes has room for 60 rules, which others need too.
 	if rules := strings.Count(dump, "berth-lb.dev/backend="); rules > 20 {

@@ -2,22 +2,20 @@ package aws
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/release"
 	"github.com/berth-lb/berth/providers/aws/fakeaws"
@@ -65,9 +63,7 @@ type lab struct {
 // own.
 func newLab(t *testing.T, name string, options fakeaws.Options) *lab {
 	t.Helper()
-	if n := labs.next(name); n > 1 { // with -count
-		name = fmt.Sprintf("%s-%d", name, n)
-	}
+	name = check.Unique(name)
 	return labOn(t, kube, api, Open(t.Context(), name, nodes, options), name)
 }
 
@@ -90,24 +86,6 @@ func labOn(t *testing.T, kube *cluster.Cluster, api client.WithWatch, account *A
 	return l
 }
 
-// labs counts the labs of each name.
-var labs numbering
-
-type numbering struct {
-	mu   sync.Mutex
-	used map[string]int
-}
-
-func (n *numbering) next(name string) int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.used == nil {
-		n.used = map[string]int{}
-	}
-	n.used[name]++
-	return n.used[name]
-}
-
 func (l *lab) calls() string {
 	var b strings.Builder
 	for _, call := range l.account.Calls() {
@@ -124,38 +102,17 @@ func (l *lab) must(err error) {
 	}
 }
 
-// eventually returns once check passes, and fails the test with what it said last
-// if that takes too long, or if a controller ends meanwhile.
-func (l *lab) eventually(check func() error) {
+// eventually is the function of that name with the usual patience. It also fails
+// the test if a controller ends meanwhile.
+func (l *lab) eventually(ask func() error) {
 	l.t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
+	check.Eventually(l.t, patience, func() error {
+		err := ask()
+		if err != nil && slices.ContainsFunc(l.started, (*controller).crashed) {
+			l.t.Fatalf("berth-controller ended: %v", err)
 		}
-		for _, c := range l.started {
-			if c.crashed() {
-				l.t.Fatalf("berth-controller ended: %v", err)
-			}
-		}
-		if time.Now().After(deadline) {
-			l.t.Fatalf("still after %v: %v", patience, err)
-		}
-		time.Sleep(25 * time.Millisecond)
-	}
-}
-
-// quiet lets time pass in which nothing is to happen; what says that nothing did
-// is up to the caller.
-func quiet() { time.Sleep(1500 * time.Millisecond) }
-
-// is tells what differs.
-func is[T comparable](what string, got, want T) error {
-	if got != want {
-		return fmt.Errorf("%s is %v, want %v", what, got, want)
-	}
-	return nil
+		return err
+	})
 }
 
 // serviceOption is what is special about a Service.
@@ -254,32 +211,24 @@ func (l *lab) gone(name string) {
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return errors.Join(err, fmt.Errorf("Service %s still exists: %s", name, describe(svc)))
+		return errors.Join(err, fmt.Errorf("Service %s still exists: %s", name, check.Describe(svc)))
 	})
 }
 
-// until returns the Service once check passes.
-func (l *lab) until(name string, check func(*corev1.Service) error) *corev1.Service {
+// until returns the Service once it is as it should be.
+func (l *lab) until(name string, is func(*corev1.Service) error) *corev1.Service {
 	l.t.Helper()
 	var svc *corev1.Service
 	l.eventually(func() (err error) {
 		if svc, err = l.read(name); err != nil {
 			return err
 		}
-		if err := check(svc); err != nil {
-			return fmt.Errorf("Service %s: %w; it is\n%s", name, err, describe(svc))
+		if err := is(svc); err != nil {
+			return fmt.Errorf("Service %s: %w; it is\n%s", name, err, check.Describe(svc))
 		}
 		return nil
 	})
 	return svc
-}
-
-// describe is what matters here of a Service.
-func describe(svc *corev1.Service) string {
-	text, _ := json.MarshalIndent(map[string]any{
-		"annotations": svc.Annotations, "finalizers": svc.Finalizers, "deletionTimestamp": svc.DeletionTimestamp, "status": svc.Status,
-	}, "", "  ")
-	return string(text)
 }
 
 // hostname is the only thing that the status of svc shows.
@@ -301,7 +250,7 @@ func (l *lab) served(name string) *corev1.Service {
 		case svc.Annotations[appliedAnnotation] == "":
 			return errors.New("something was not applied yet")
 		}
-		return hasCondition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
+		return check.Condition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
 	})
 }
 
@@ -310,7 +259,7 @@ func (l *lab) served(name string) *corev1.Service {
 func (l *lab) refused(name, reason string, named ...string) *corev1.Service {
 	l.t.Helper()
 	return l.until(name, func(svc *corev1.Service) error {
-		return hasCondition(svc, provisioned, metav1.ConditionFalse, reason, named...)
+		return check.Condition(svc, provisioned, metav1.ConditionFalse, reason, named...)
 	})
 }
 
@@ -328,23 +277,6 @@ func (l *lab) released(name string) {
 		}
 		return nil
 	})
-}
-
-// hasCondition tells what about a condition of svc is not as wanted.
-func hasCondition(svc *corev1.Service, kind string, status metav1.ConditionStatus, reason string, named ...string) error {
-	c := meta.FindStatusCondition(svc.Status.Conditions, kind)
-	if c == nil {
-		return fmt.Errorf("there is no condition %s", kind)
-	}
-	if c.Status != status || c.Reason != reason {
-		return fmt.Errorf("%s is %s for the reason %s, want %s for %s", kind, c.Status, c.Reason, status, reason)
-	}
-	for _, name := range named {
-		if !strings.Contains(c.Message, name) {
-			return fmt.Errorf("the message of %s does not name %q: %s", kind, name, c.Message)
-		}
-	}
-	return nil
 }
 
 // holds returns once the account holds exactly that.

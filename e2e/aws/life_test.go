@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/providers/aws/fakeaws"
 )
 
@@ -34,18 +35,18 @@ func TestLifeOfAService(t *testing.T) {
 	web := l.create("web")
 	l.endpoints(web, "10.0.100.1")
 	early := l.until("web", func(svc *corev1.Service) error {
-		return is("there is a hostname", hostname(svc) != "", true)
+		return check.Is("there is a hostname", hostname(svc) != "", true)
 	})
-	l.must(hasCondition(early, provisioned, metav1.ConditionFalse, "Provisioning", l.called("web"), "nothing to do but wait"))
+	l.must(check.Condition(early, provisioned, metav1.ConditionFalse, "Provisioning", l.called("web"), "nothing to do but wait"))
 	late := l.served("web")
 	if hostname(late) != hostname(early) || !strings.HasSuffix(hostname(late), ".elb."+Region+".amazonaws.com") {
 		t.Errorf("the hostname was %q, and became %q", hostname(early), hostname(late))
 	}
 	if !slices.Contains(late.Finalizers, finalizer) || late.Annotations[backendAnnotation] != l.conf+"/aws" {
-		t.Errorf("the marks of the controller are missing: %s", describe(late))
+		t.Errorf("the marks of the controller are missing: %s", check.Describe(late))
 	}
 	l.until("web", func(svc *corev1.Service) error {
-		return hasCondition(svc, serving, metav1.ConditionTrue, "EndpointsReady")
+		return check.Condition(svc, serving, metav1.ConditionTrue, "EndpointsReady")
 	})
 	l.has("load balancer "+l.called("web"), "internal ipv4")
 	l.has("listener TCP 80")
@@ -108,7 +109,7 @@ func TestAnnotations(t *testing.T) {
 		svc.Annotations = map[string]string{prefix + "scheem": "internet-facing"}
 	})
 	svc = l.served("wrong")
-	l.must(hasCondition(svc, provisioned, metav1.ConditionTrue, "Provisioned", prefix+"scheem", "do you mean "+prefix+"scheme?"))
+	l.must(check.Condition(svc, provisioned, metav1.ConditionTrue, "Provisioned", prefix+"scheem", "do you mean "+prefix+"scheme?"))
 	l.has("load balancer "+l.called("wrong"), "internal")
 }
 
@@ -125,7 +126,7 @@ func TestTypeAnnotation(t *testing.T) {
 	l.served("nlb-ip")
 	l.has("target group "+l.called("nlb-ip"), " ip ")
 	if svc := l.get("neither"); len(svc.Finalizers) > 0 || len(svc.Status.Conditions) > 0 {
-		t.Errorf("a Service that asks nobody was touched: %s", describe(svc))
+		t.Errorf("a Service that asks nobody was touched: %s", check.Describe(svc))
 	}
 
 	l.edit("external", func(svc *corev1.Service) { delete(svc.Annotations, prefix+"type") })

@@ -5,13 +5,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/providers/aws/fakeaws"
 )
@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) (int, error) {
 	ctx := context.Background()
 	var err error
-	if program, err = findProgram(); err != nil {
+	if program, err = check.Controller(); err != nil {
 		return 0, err
 	}
 	if kube, err = cluster.Start(ctx, cluster.Options{Audit: true}); err != nil {
@@ -74,16 +74,4 @@ func populated(ctx context.Context, kube *cluster.Cluster) (client.WithWatch, er
 		}
 	}
 	return api, nil
-}
-
-// findProgram prefers what $BERTH_CONTROLLER names, then a build that looks
-// for data races.
-func findProgram() (string, error) {
-	if path := os.Getenv("BERTH_CONTROLLER"); path != "" {
-		return filepath.Abs(path)
-	}
-	if path, err := cluster.Built("berth-controller.race"); err == nil {
-		return path, nil
-	}
-	return cluster.Built("berth-controller")
 }

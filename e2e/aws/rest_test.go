@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/berth-lb/berth/e2e/access"
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // Where nothing has changed no call is made, and after a restart those that look
@@ -43,13 +44,13 @@ func TestUnchanged(t *testing.T) {
 		if n := len(l.account.Calls()); n != made {
 			made, since = n, time.Now()
 		}
-		return is("calls are still made", time.Since(since) < 2*time.Second, false)
+		return check.Is("calls are still made", time.Since(since) < 2*time.Second, false)
 	})
 	l.account.Reset()
 	for i := range services {
 		l.touch(name(i))
 	}
-	quiet() // Nobody makes a call.
+	check.Quiet() // Nobody makes a call.
 	if calls := l.account.Calls(); len(calls) > 0 {
 		t.Errorf("%d calls although nothing has changed", len(calls))
 	}
@@ -64,7 +65,7 @@ func TestUnchanged(t *testing.T) {
 		}
 		return err
 	})
-	quiet() // Nothing follows either.
+	check.Quiet() // Nothing follows either.
 	calls := l.account.Calls()
 	for _, call := range calls {
 		if call.Changes() || call.Service == "elasticloadbalancing" {
@@ -76,9 +77,9 @@ func TestUnchanged(t *testing.T) {
 		t.Errorf("%d calls after a restart with %d Services, want a few for the cluster", len(calls), services)
 	}
 	after := l.get(name(0))
-	l.must(hasCondition(after, provisioned, metav1.ConditionTrue, "Provisioned"))
+	l.must(check.Condition(after, provisioned, metav1.ConditionTrue, "Provisioned"))
 	if after.Annotations[appliedAnnotation] != before.Annotations[appliedAnnotation] {
-		t.Errorf("what was applied changed: before %s, after %s", describe(before), describe(after))
+		t.Errorf("what was applied changed: before %s, after %s", check.Describe(before), check.Describe(after))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/providers/aws/fakeaws"
 )
 
@@ -139,7 +140,7 @@ func TestForeignName(t *testing.T) {
 			l.create("web-"+c.name, append(c.options, annotated("name", c.name))...)
 			l.refused("web-"+c.name, "BackendError", arn, "belongs to somebody else", "elbv2.k8s.aws/cluster")
 			l.eventually(func() error {
-				return is("besides the shared group, what was made is still there", strings.Contains(l.account.Dump(), "stack="+l.apps+"/web-"+c.name), false)
+				return check.Is("besides the shared group, what was made is still there", strings.Contains(l.account.Dump(), "stack="+l.apps+"/web-"+c.name), false)
 			})
 			if lost := linesLost(before, l.account.Dump()); lost != "" {
 				t.Errorf("what is somebody else's was changed:\n%s", lost)
@@ -268,6 +269,6 @@ func (l *lab) applied(name, before string) *corev1.Service {
 		if now := svc.Annotations[appliedAnnotation]; now == "" || now == before {
 			return fmt.Errorf("what was applied is still %q", now)
 		}
-		return hasCondition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
+		return check.Condition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
 	})
 }
