@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // everywhere is what holds for every backend.
@@ -33,23 +35,20 @@ func getsAddress(s *scene) {
 	}
 	s.serves("web")
 	s.eventually(func() error {
-		if n := s.events("web", "IPAllocated"); n != 1 {
-			return fmt.Errorf("%d events IPAllocated, want 1", n)
-		}
-		return nil
+		return check.Is("the number of events IPAllocated", check.Events(s.t, s.api, s.home, "web", "IPAllocated"), 1)
 	})
 	s.delete("web")
 }
 
 func tellsOfPods(s *scene) {
 	s.create("web")
-	before := addresses(s.served("web"))
+	before := check.Addresses(s.served("web"))
 	s.doesNotServe("web", "SelectorMatchesNoPods", "app=web")
 	s.run("web")
 	s.serves("web")
 	s.must(s.pods.end(s.ctx, s.home, "web"))
 	s.doesNotServe("web", "SelectorMatchesNoPods", "app=web")
-	if after := addresses(s.served("web")); !slices.Equal(before, after) {
+	if after := check.Addresses(s.served("web")); !slices.Equal(before, after) {
 		s.t.Errorf("the addresses %v became %v when pods came and went", before, after)
 	}
 }
@@ -60,13 +59,13 @@ func getsBothFamilies(s *scene) {
 		s.t.Log("the cluster has one family: so has the Service")
 	}
 	s.until("dual", func(svc *corev1.Service) error {
-		if want := min(len(svc.Spec.ClusterIPs), s.families()); len(addresses(svc)) != want {
-			return fmt.Errorf("it has %v, want one of each of %d families", addresses(svc), want)
+		if want := min(len(svc.Spec.ClusterIPs), s.families()); len(check.Addresses(svc)) != want {
+			return fmt.Errorf("it has %v, want one of each of %d families", check.Addresses(svc), want)
 		}
 		if len(svc.Spec.ClusterIPs) > s.families() {
-			return hasCondition(svc, provisioned, metav1.ConditionTrue, "Provisioned", "missing")
+			return check.Condition(svc, provisioned, metav1.ConditionTrue, "Provisioned", "missing")
 		}
-		return hasCondition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
+		return check.Condition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
 	})
 }
 
@@ -78,8 +77,8 @@ func choosesByClass(s *scene) {
 	s.served("later") // by now theirs has been seen, too
 	theirs, err := s.read("theirs")
 	s.must(err)
-	if len(theirs.Finalizers) > 0 || len(theirs.Annotations) > 0 || len(theirs.Status.Conditions) > 0 || len(addresses(theirs)) > 0 {
-		s.t.Errorf("a Service of another's class was touched: %s", describe(theirs))
+	if len(theirs.Finalizers) > 0 || len(theirs.Annotations) > 0 || len(theirs.Status.Conditions) > 0 || len(check.Addresses(theirs)) > 0 {
+		s.t.Errorf("a Service of another's class was touched: %s", check.Describe(theirs))
 	}
 }
 
@@ -88,7 +87,7 @@ func changesType(s *scene) {
 	s.served("web")
 	s.edit("web", func(svc *corev1.Service) { svc.Spec.Type = corev1.ServiceTypeClusterIP })
 	s.until("web", func(svc *corev1.Service) error {
-		if len(svc.Finalizers) > 0 || svc.Annotations[backendAnnotation] != "" || len(addresses(svc)) > 0 || len(svc.Status.Conditions) > 0 {
+		if len(svc.Finalizers) > 0 || svc.Annotations[backendAnnotation] != "" || len(check.Addresses(svc)) > 0 || len(svc.Status.Conditions) > 0 {
 			return errors.New("something of Berth's is still on it")
 		}
 		return nil

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/lab"
 	"github.com/berth-lb/berth/e2e/site"
 )
@@ -157,17 +157,12 @@ func labGround(t *testing.T, backend string) *ground {
 			Values: []string{"backends={fake}", "defaultBackend=fake", "speaker.enabled=false"}}
 	}
 	s := site.New(t, options)
-	t.Cleanup(func() {
-		log, err := os.ReadFile(s.Controller.LogFile())
-		if err != nil || strings.Contains(string(log), "DATA RACE") {
-			t.Errorf("the controller has a data race, or no log: %v", err)
-		}
-	})
+	t.Cleanup(func() { check.Logs(t, s.Controller.LogFile()) })
 	// The stories bring pools of their own.
 	for _, object := range []client.Object{
-		object("L2Advertisement", site.Namespace, "all"),
-		object("IPAddressPool", site.Namespace, "small"),
-		object("IPAddressPool", site.Namespace, "large"),
+		check.Object("L2Advertisement", site.Namespace, "all"),
+		check.Object("IPAddressPool", site.Namespace, "small"),
+		check.Object("IPAddressPool", site.Namespace, "large"),
 	} {
 		if err := s.API.Delete(t.Context(), object); err != nil {
 			t.Fatal(err)

@@ -14,6 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // mainPool serves whoever does not ask for another.
@@ -96,7 +98,7 @@ func countsAddresses(s *scene) {
 	counts := func(want string) {
 		s.t.Helper()
 		s.eventually(func() error {
-			pool := object("IPAddressPool", s.namespace, "tiny")
+			pool := check.Object("IPAddressPool", s.namespace, "tiny")
 			if err := s.api.Get(s.ctx, client.ObjectKeyFromObject(pool), pool); err != nil {
 				return err
 			}
@@ -129,7 +131,7 @@ func reachesPods(s *scene) {
 	s.reached(svc)
 	s.delete("web")
 	s.eventually(func() error {
-		for _, address := range addresses(svc) {
+		for _, address := range check.Addresses(svc) {
 			if s.ask(address, 80) == nil {
 				return fmt.Errorf("%s still answers although its Service is deleted", address)
 			}
@@ -159,9 +161,9 @@ func (g *ground) prepare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := object("IPAddressPool", g.namespace, mainPool)
+	pool := check.Object("IPAddressPool", g.namespace, mainPool)
 	pool.Object["spec"] = map[string]any{"addresses": rest}
-	advertisement := object("L2Advertisement", g.namespace, mainPool)
+	advertisement := check.Object("L2Advertisement", g.namespace, mainPool)
 	advertisement.Object["spec"] = map[string]any{"ipAddressPools": []any{mainPool}}
 	for _, o := range []client.Object{pool, advertisement} {
 		if err := g.api.Create(t.Context(), o); err != nil {

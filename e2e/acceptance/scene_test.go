@@ -4,22 +4,21 @@ package acceptance
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // Names that users and other programs rely on.
@@ -76,20 +75,10 @@ func (s *scene) must(err error) {
 	}
 }
 
-// eventually returns once check passes.
-func (s *scene) eventually(check func() error) {
+// eventually is the function of that name with the usual patience.
+func (s *scene) eventually(ask func() error) {
 	s.t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("still after %v: %v", patience, err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	check.Eventually(s.t, patience, ask)
 }
 
 // run has pods of an app until the story ends.
@@ -179,28 +168,20 @@ func (s *scene) gone(name string) {
 	})
 }
 
-// until returns the Service once check passes.
-func (s *scene) until(name string, check func(*corev1.Service) error) *corev1.Service {
+// until returns the Service once it is as it should be.
+func (s *scene) until(name string, is func(*corev1.Service) error) *corev1.Service {
 	s.t.Helper()
 	var svc *corev1.Service
 	s.eventually(func() (err error) {
 		if svc, err = s.read(name); err != nil {
 			return err
 		}
-		if err := check(svc); err != nil {
-			return fmt.Errorf("Service %s: %w; it is\n%s", name, err, describe(svc))
+		if err := is(svc); err != nil {
+			return fmt.Errorf("Service %s: %w; it is\n%s", name, err, check.Describe(svc))
 		}
 		return nil
 	})
 	return svc
-}
-
-// describe is what matters here of a Service.
-func describe(svc *corev1.Service) string {
-	text, _ := json.MarshalIndent(map[string]any{
-		"annotations": svc.Annotations, "finalizers": svc.Finalizers, "deletionTimestamp": svc.DeletionTimestamp, "status": svc.Status,
-	}, "", "  ")
-	return string(text)
 }
 
 // served returns the Service once it has addresses and says so.
@@ -210,7 +191,7 @@ func (s *scene) served(name string) *corev1.Service {
 		if len(svc.Status.LoadBalancer.Ingress) == 0 {
 			return errors.New("it has no address")
 		}
-		return hasCondition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
+		return check.Condition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
 	})
 }
 
@@ -218,10 +199,10 @@ func (s *scene) served(name string) *corev1.Service {
 func (s *scene) has(name, want string) *corev1.Service {
 	s.t.Helper()
 	return s.until(name, func(svc *corev1.Service) error {
-		if got := addresses(svc); !slices.Equal(got, []string{want}) {
+		if got := check.Addresses(svc); !slices.Equal(got, []string{want}) {
 			return fmt.Errorf("its addresses are %v, want %s", got, want)
 		}
-		return hasCondition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
+		return check.Condition(svc, provisioned, metav1.ConditionTrue, "Provisioned")
 	})
 }
 
@@ -230,10 +211,10 @@ func (s *scene) has(name, want string) *corev1.Service {
 func (s *scene) refused(name, reason string, named ...string) {
 	s.t.Helper()
 	s.until(name, func(svc *corev1.Service) error {
-		if got := addresses(svc); len(got) > 0 {
+		if got := check.Addresses(svc); len(got) > 0 {
 			return fmt.Errorf("it has %v and should wait", got)
 		}
-		return hasCondition(svc, provisioned, metav1.ConditionFalse, reason, named...)
+		return check.Condition(svc, provisioned, metav1.ConditionFalse, reason, named...)
 	})
 }
 
@@ -241,11 +222,7 @@ func (s *scene) refused(name, reason string, named ...string) {
 func (s *scene) serves(name string) *corev1.Service {
 	s.t.Helper()
 	return s.until(name, func(svc *corev1.Service) error {
-		c := meta.FindStatusCondition(svc.Status.Conditions, serving)
-		if c == nil || c.Status != metav1.ConditionTrue {
-			return fmt.Errorf("%s is %+v, want it True", serving, c)
-		}
-		return nil
+		return check.Condition(svc, serving, metav1.ConditionTrue, "")
 	})
 }
 
@@ -254,14 +231,14 @@ func (s *scene) serves(name string) *corev1.Service {
 func (s *scene) doesNotServe(name, reason string, named ...string) {
 	s.t.Helper()
 	s.until(name, func(svc *corev1.Service) error {
-		return hasCondition(svc, serving, metav1.ConditionFalse, reason, named...)
+		return check.Condition(svc, serving, metav1.ConditionFalse, reason, named...)
 	})
 }
 
 // reached returns once a client outside gets a page at every address of svc.
 func (s *scene) reached(svc *corev1.Service) {
 	s.t.Helper()
-	for _, address := range addresses(svc) {
+	for _, address := range check.Addresses(svc) {
 		s.eventually(func() error { return s.ask(address, svc.Spec.Ports[0].Port) })
 	}
 }
@@ -273,58 +250,11 @@ func (s *scene) ask(address string, port int32) error {
 	return s.get(ctx, "http://"+net.JoinHostPort(address, fmt.Sprint(port)))
 }
 
-// hasCondition tells what about a condition of svc is not as wanted.
-func hasCondition(svc *corev1.Service, kind string, status metav1.ConditionStatus, reason string, named ...string) error {
-	c := meta.FindStatusCondition(svc.Status.Conditions, kind)
-	if c == nil {
-		return fmt.Errorf("there is no condition %s", kind)
-	}
-	if c.Status != status || c.Reason != reason {
-		return fmt.Errorf("%s is %s for the reason %s, want %s for %s", kind, c.Status, c.Reason, status, reason)
-	}
-	for _, name := range named {
-		if !strings.Contains(c.Message, name) {
-			return fmt.Errorf("the message of %s does not name %q: %s", kind, name, c.Message)
-		}
-	}
-	return nil
-}
-
-// addresses are those that the status of svc shows.
-func addresses(svc *corev1.Service) []string {
-	var all []string
-	for _, in := range svc.Status.LoadBalancer.Ingress {
-		all = append(all, in.IP+in.Hostname)
-	}
-	return all
-}
-
-// events returns how often an event with that reason was sent for a Service.
-func (s *scene) events(name, reason string) int {
-	s.t.Helper()
-	var list corev1.EventList
-	s.must(s.api.List(s.ctx, &list, client.InNamespace(s.home)))
-	times := 0
-	for _, event := range list.Items {
-		if event.InvolvedObject.Kind == "Service" && event.InvolvedObject.Name == name && event.Reason == reason {
-			times += int(max(event.Count, 1))
-		}
-	}
-	return times
-}
-
-func object(kind, namespace, name string) *unstructured.Unstructured {
-	o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "metallb.io/v1beta1", "kind": kind}}
-	o.SetNamespace(namespace)
-	o.SetName(name)
-	return o
-}
-
 // pool makes an IPAddressPool of single addresses until the story ends. It has
 // to be asked for.
 func (s *scene) pool(name string, all ...string) {
 	s.t.Helper()
-	pool := object("IPAddressPool", s.namespace, name)
+	pool := check.Object("IPAddressPool", s.namespace, name)
 	pool.Object["spec"] = map[string]any{"addresses": single(all), "autoAssign": false}
 	s.must(s.api.Create(s.ctx, pool))
 	s.t.Cleanup(func() {
@@ -346,7 +276,7 @@ func single(all []string) []any {
 // widen gives a pool other addresses.
 func (s *scene) widen(name string, all ...string) {
 	s.t.Helper()
-	pool := object("IPAddressPool", s.namespace, name)
+	pool := check.Object("IPAddressPool", s.namespace, name)
 	s.must(s.api.Get(s.ctx, client.ObjectKeyFromObject(pool), pool))
 	before := pool.DeepCopy()
 	s.must(unstructured.SetNestedSlice(pool.Object, single(all), "spec", "addresses"))
