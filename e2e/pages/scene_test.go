@@ -12,11 +12,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/kubelet"
 	"github.com/berth-lb/berth/e2e/lab"
@@ -64,21 +64,10 @@ func (s *scene) must(err error) {
 	}
 }
 
-// eventually returns once check passes.
-func (s *scene) eventually(check func() error) {
+// eventually is the function of that name with the usual patience.
+func (s *scene) eventually(ask func() error) {
 	s.t.Helper()
-	const patience = time.Minute
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("still after %v: %v", patience, err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	check.Eventually(s.t, time.Minute, ask)
 }
 
 func (s *scene) get(name string) *corev1.Service {
@@ -96,10 +85,7 @@ func (s *scene) condition(name, kind string) {
 		if err := s.api.Get(s.t.Context(), client.ObjectKey{Namespace: "default", Name: name}, svc); err != nil {
 			return err
 		}
-		if c := meta.FindStatusCondition(svc.Status.Conditions, kind); c == nil || c.Status != metav1.ConditionTrue {
-			return fmt.Errorf("the condition %s of Service %s is %+v", kind, name, c)
-		}
-		return nil
+		return check.Condition(svc, kind, metav1.ConditionTrue, "")
 	})
 }
 
