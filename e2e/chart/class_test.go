@@ -1,15 +1,14 @@
 package chart
 
 import (
-	"context"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
@@ -18,9 +17,7 @@ func TestServicesAreGivenAClass(t *testing.T) {
 	kube := cluster.New(t, cluster.Options{})
 	ctx := t.Context()
 	api, err := kube.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	createPolicies(t, api)
 	service := func(name string, ofType corev1.ServiceType, class *string) *corev1.Service {
 		return &corev1.Service{
@@ -29,14 +26,11 @@ func TestServicesAreGivenAClass(t *testing.T) {
 		}
 	}
 	// The API server heeds a policy a moment after it took it.
-	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+	check.Eventually(t, 30*time.Second, func() error {
 		probe := service("probe", corev1.ServiceTypeLoadBalancer, nil)
-		err := api.Create(ctx, probe, client.DryRunAll)
-		return classOf(probe) != "", err
+		check.Must(t, api.Create(ctx, probe, client.DryRunAll))
+		return check.Is("the policy has an effect", classOf(probe) != "", true)
 	})
-	if err != nil {
-		t.Fatalf("the policy has no effect: %v", err)
-	}
 
 	const ours = "service.k8s.aws/nlb"
 	other := "example.com/other"
@@ -49,9 +43,7 @@ func TestServicesAreGivenAClass(t *testing.T) {
 		{"one with a class keeps it", service("other", corev1.ServiceTypeLoadBalancer, &other), other},
 		{"what is no load balancer has none", service("internal", corev1.ServiceTypeClusterIP, nil), ""},
 	} {
-		if err := api.Create(ctx, test.svc); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, api.Create(ctx, test.svc))
 		if got := classOf(test.svc); got != test.want {
 			t.Errorf("%s: got class %q, want %q", test.why, got, test.want)
 		}
@@ -61,9 +53,7 @@ func TestServicesAreGivenAClass(t *testing.T) {
 	for _, class := range []string{ours, other} {
 		name := map[string]string{ours: "plain", other: "other"}[class]
 		whole := service(name, corev1.ServiceTypeLoadBalancer, nil)
-		if err := api.Get(ctx, client.ObjectKeyFromObject(whole), whole); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, api.Get(ctx, client.ObjectKeyFromObject(whole), whole))
 		whole.Spec.LoadBalancerClass = nil
 		whole.Labels = map[string]string{"changed": "true"}
 		if err := api.Update(ctx, whole); err != nil {
@@ -76,9 +66,7 @@ func TestServicesAreGivenAClass(t *testing.T) {
 
 	// One that becomes a load balancer later is like a new one.
 	late := service("internal", corev1.ServiceTypeLoadBalancer, nil)
-	if err := api.Patch(ctx, late, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"type":"LoadBalancer"}}`))); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, api.Patch(ctx, late, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"type":"LoadBalancer"}}`))))
 	if got := classOf(late); got != ours {
 		t.Errorf("a Service that becomes a load balancer has class %q", got)
 	}
@@ -96,9 +84,7 @@ func createPolicies(t *testing.T, api client.Client, args ...string) {
 	t.Helper()
 	for _, o := range objects(t, append(eks(t), append(args, "--set=aws.mutatingPolicies=v1")...)...) {
 		if o.GroupVersionKind().Group == "admissionregistration.k8s.io" {
-			if err := api.Create(t.Context(), o); err != nil {
-				t.Fatal(err)
-			}
+			check.Must(t, api.Create(t.Context(), o))
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/release"
 )
@@ -35,21 +36,15 @@ type crdCluster struct {
 func newCRDCluster(t *testing.T) *crdCluster {
 	c := &crdCluster{t: t, Cluster: cluster.New(t, cluster.Options{})}
 	var err error
-	if c.api, err = c.Client(metallb.AddToScheme, v1beta2.AddToScheme); err != nil {
-		t.Fatal(err)
-	}
+	c.api, err = c.Client(metallb.AddToScheme, v1beta2.AddToScheme)
+	check.Must(t, err)
 	ctx := t.Context()
-	if err := c.api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: release.Namespace}}); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, c.api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: release.Namespace}}))
 	apply(ctx, t, c.Cluster, "-crds", "ServiceAccount", "ClusterRole", "ClusterRoleBinding")
 	config, err := c.ServiceAccountConfig(ctx, release.Namespace, release.Name+"-crds")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.kubeconfig, err = c.WriteKubeconfig("crds", config); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
+	c.kubeconfig, err = c.WriteKubeconfig("crds", config)
+	check.Must(t, err)
 	return c
 }
 
@@ -57,9 +52,7 @@ func newCRDCluster(t *testing.T) *crdCluster {
 func (c *crdCluster) applyCRDs() string {
 	c.t.Helper()
 	binary, err := cluster.Built("berth-controller.race")
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	check.Must(c.t, err)
 	out, err := exec.CommandContext(c.t.Context(), binary, "apply-crds", "--kubeconfig="+c.kubeconfig, "--timeout=60s").CombinedOutput()
 	if err != nil {
 		c.t.Fatalf("%v: %s", err, out)
@@ -70,9 +63,7 @@ func (c *crdCluster) applyCRDs() string {
 func (c *crdCluster) crd(name string) *apiextensionsv1.CustomResourceDefinition {
 	c.t.Helper()
 	crd := &apiextensionsv1.CustomResourceDefinition{}
-	if err := c.api.Get(c.t.Context(), client.ObjectKey{Name: name}, crd); err != nil {
-		c.t.Fatal(err)
-	}
+	check.Must(c.t, c.api.Get(c.t.Context(), client.ObjectKey{Name: name}, crd))
 	return crd
 }
 
@@ -98,9 +89,7 @@ func TestCRDsOfOneRelease(t *testing.T) {
 	// Somebody changes one by hand.
 	crd := c.crd("ipaddresspools.metallb.io")
 	crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Description = "changed"
-	if err := c.api.Update(t.Context(), crd); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, c.api.Update(t.Context(), crd))
 	if out := c.applyCRDs(); !strings.Contains(out, "ipaddresspools.metallb.io changed\n") {
 		t.Errorf("it says: %s", out)
 	}
@@ -123,9 +112,7 @@ func annotate(t *testing.T, c *crdCluster, name, version string) {
 	t.Helper()
 	crd := c.crd(name)
 	crd.Annotations["berth-lb.dev/crds-version"] = version
-	if err := c.api.Update(t.Context(), crd); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, c.api.Update(t.Context(), crd))
 }
 
 // TestCRDsOfMetalLB takes over from an installation that began when BGPPeers
@@ -142,9 +129,7 @@ func TestCRDsOfMetalLB(t *testing.T) {
 			ClientConfig: &apiextensionsv1.WebhookClientConfig{URL: &url}, ConversionReviewVersions: []string{"v1"},
 		},
 	}
-	if err := c.api.Update(ctx, crd, client.FieldOwner("helm")); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, c.api.Update(ctx, crd, client.FieldOwner("helm")))
 
 	for _, line := range strings.Split(strings.TrimSpace(c.applyCRDs()), "\n") {
 		if !strings.HasSuffix(line, " changed") && !strings.HasPrefix(line, "bgpnodestatuses.berth-lb.dev created") {
@@ -163,9 +148,7 @@ func TestCRDsOfMetalLB(t *testing.T) {
 		t.Errorf("the versions are %s, want %s", got, want)
 	}
 	now := &v1beta2.BGPPeer{}
-	if err := c.api.Get(ctx, client.ObjectKeyFromObject(peer), now); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, c.api.Get(ctx, client.ObjectKeyFromObject(peer), now))
 	if now.Spec.Address != peer.Spec.Address || len(now.Spec.NodeSelectors) != 1 || now.Spec.NodeSelectors[0].MatchLabels["rack"] != "1" {
 		t.Errorf("the peer is now %+v", now.Spec)
 	}
@@ -173,16 +156,10 @@ func TestCRDsOfMetalLB(t *testing.T) {
 
 	// Manifests of earlier days still work, and lose nothing that they don't know.
 	now.Spec.VRFName = "red"
-	if err := c.api.Update(ctx, now); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, c.api.Update(ctx, now))
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"peerPort":1790}}`))
-	if err := c.api.Patch(ctx, peer, patch); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.api.Get(ctx, client.ObjectKeyFromObject(peer), now); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, c.api.Patch(ctx, peer, patch))
+	check.Must(t, c.api.Get(ctx, client.ObjectKeyFromObject(peer), now))
 	if now.Spec.Port != 1790 || now.Spec.VRFName != "red" {
 		t.Errorf("patched as v1beta1, the peer is %+v", now.Spec)
 	}
@@ -192,9 +169,7 @@ func TestCRDsOfMetalLB(t *testing.T) {
 // somebody else did. The Job's role, which can't read them therefore, names all.
 func TestHelmLeavesCRDsAlone(t *testing.T) {
 	helm, err := release.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	dir := t.TempDir()
 	if _, err := helm.Run(t.Context(), "package", chartDir(t), "--destination="+dir); err != nil {
 		t.Fatal(err)
@@ -212,26 +187,18 @@ func TestHelmLeavesCRDsAlone(t *testing.T) {
 
 	var want, got []string
 	files, err := filepath.Glob(filepath.Join(chartDir(t), "crds", "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, err)
 		crd := &apiextensionsv1.CustomResourceDefinition{}
-		if err := yaml.UnmarshalStrict(text, crd); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, yaml.UnmarshalStrict(text, crd))
 		want = append(want, crd.Name)
 	}
 	for _, o := range objects(t) {
 		if o.GetKind() == "ClusterRole" && o.GetName() == "berth-crds" {
 			role := &rbacv1.ClusterRole{}
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, role); err != nil {
-				t.Fatal(err)
-			}
+			check.Must(t, runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, role))
 			got = role.Rules[0].ResourceNames
 		}
 	}
@@ -248,26 +215,17 @@ func (c *crdCluster) peerOfEarlierDays(dir string) *metallb.BGPPeer {
 	c.t.Helper()
 	ctx := c.t.Context()
 	text, err := os.ReadFile(filepath.Join(dir, "metallb.io_bgppeers.yaml"))
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	check.Must(c.t, err)
 	crd := &apiextensionsv1.CustomResourceDefinition{}
-	if err := yaml.UnmarshalStrict(text, crd); err != nil {
-		c.t.Fatal(err)
-	}
+	check.Must(c.t, yaml.UnmarshalStrict(text, crd))
 	for i := range crd.Spec.Versions {
 		crd.Spec.Versions[i].Storage = crd.Spec.Versions[i].Name == "v1beta1"
 	}
 	early := c.t.TempDir()
-	if text, err = yaml.Marshal(crd); err != nil {
-		c.t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(early, "bgppeers.yaml"), text, 0o600); err != nil {
-		c.t.Fatal(err)
-	}
-	if err := c.Install(ctx, early); err != nil {
-		c.t.Fatal(err)
-	}
+	text, err = yaml.Marshal(crd)
+	check.Must(c.t, err)
+	check.Must(c.t, os.WriteFile(filepath.Join(early, "bgppeers.yaml"), text, 0o600))
+	check.Must(c.t, c.Install(ctx, early))
 	peer := &metallb.BGPPeer{
 		ObjectMeta: metav1.ObjectMeta{Namespace: release.Namespace, Name: "tor"},
 		Spec: metallb.BGPPeerSpec{
@@ -275,12 +233,8 @@ func (c *crdCluster) peerOfEarlierDays(dir string) *metallb.BGPPeer {
 			NodeSelectors: []metallb.NodeSelector{{MatchLabels: map[string]string{"rack": "1"}}},
 		},
 	}
-	if err := c.api.Create(ctx, peer); err != nil {
-		c.t.Fatal(err)
-	}
-	if err := c.Install(ctx, dir); err != nil {
-		c.t.Fatal(err)
-	}
+	check.Must(c.t, c.api.Create(ctx, peer))
+	check.Must(c.t, c.Install(ctx, dir))
 	if stored := c.crd("bgppeers.metallb.io").Status.StoredVersions; !slices.Equal(stored, []string{"v1beta1", "v1beta2"}) {
 		c.t.Fatalf("the stored versions are %v", stored)
 	}
@@ -291,9 +245,7 @@ func (c *crdCluster) peerOfEarlierDays(dir string) *metallb.BGPPeer {
 func metalLBCRDs(t *testing.T) string {
 	t.Helper()
 	module, err := release.MetalLB(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	dir := filepath.Join(module, "config", "crd", "bases")
 	if _, err := os.Stat(dir); err != nil {
 		t.Fatal(err)

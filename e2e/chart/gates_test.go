@@ -1,16 +1,16 @@
 package chart
 
 import (
-	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
@@ -25,30 +25,20 @@ func TestPodsAreGivenGates(t *testing.T) {
 	kube := cluster.New(t, cluster.Options{})
 	ctx := t.Context()
 	api, err := kube.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	for name, label := range map[string]string{"gated": "enabled", "plain": "disabled"} {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"elbv2.k8s.aws/pod-readiness-gate-inject": label}}}
-		if err := api.Create(ctx, namespace); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, api.Create(ctx, namespace))
 		for _, svc := range gatedServices(name) {
-			if err := api.Create(ctx, svc); err != nil {
-				t.Fatal(err)
-			}
+			check.Must(t, api.Create(ctx, svc))
 		}
 	}
 	// Later than the Services: it would give class-less ones a class.
 	createPolicies(t, api, "--set=defaultTargetType=ip")
 	// The API server heeds a policy, and knows its parameters, a moment later.
-	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-		got, err := gatesOf(ctx, api, "gated", "web")
-		return slices.Contains(got, gate), err
+	check.Eventually(t, 30*time.Second, func() error {
+		return check.Is("the policy has an effect", slices.Contains(gatesOf(t, api, "gated", "web"), gate), true)
 	})
-	if err != nil {
-		t.Fatalf("the policy has no effect: %v", err)
-	}
 	for _, test := range []struct {
 		why, namespace, app string
 		has, want           []string
@@ -66,14 +56,11 @@ func TestPodsAreGivenGates(t *testing.T) {
 		{"no Service selects it", "gated", "lonely", nil, nil},
 		{"its namespace does not ask for gates", "plain", "web", nil, nil},
 	} {
-		var got []string
-		err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (ok bool, err error) {
-			got, err = gatesOf(ctx, api, test.namespace, test.app, test.has...)
-			return slices.Equal(got, test.want), err
+		t.Run(test.why, func(t *testing.T) {
+			check.Eventually(t, 30*time.Second, func() error {
+				return check.Is("what it has", fmt.Sprint(gatesOf(t, api, test.namespace, test.app, test.has...)), fmt.Sprint(test.want))
+			})
 		})
-		if err != nil {
-			t.Errorf("%s: got %v, %v, want %v", test.why, got, err, test.want)
-		}
 	}
 }
 
@@ -107,7 +94,8 @@ func gatedServices(namespace string) (all []client.Object) {
 }
 
 // gatesOf are those that a new pod of the app would get.
-func gatesOf(ctx context.Context, api client.Client, namespace, app string, has ...string) (gates []string, err error) {
+func gatesOf(t *testing.T, api client.Client, namespace, app string, has ...string) (gates []string) {
+	t.Helper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: app + "-", Labels: map[string]string{"app": app, "version": "1"}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: app, Image: app}}},
@@ -115,9 +103,9 @@ func gatesOf(ctx context.Context, api client.Client, namespace, app string, has 
 	for _, g := range has {
 		pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: corev1.PodConditionType(g)})
 	}
-	err = api.Create(ctx, pod, client.DryRunAll)
+	check.Must(t, api.Create(t.Context(), pod, client.DryRunAll))
 	for _, g := range pod.Spec.ReadinessGates {
 		gates = append(gates, string(g.ConditionType))
 	}
-	return gates, err
+	return gates
 }

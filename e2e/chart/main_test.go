@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/release"
 )
@@ -21,18 +22,14 @@ var update = flag.Bool("update", false, "write the files that tests compare with
 func template(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	helm, err := release.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	return helm.Run(t.Context(), append([]string{"template", release.Name, chartDir(t)}, args...)...)
 }
 
 func chartDir(t *testing.T) string {
 	t.Helper()
 	dir, err := release.Chart()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	return dir
 }
 
@@ -40,13 +37,9 @@ func chartDir(t *testing.T) string {
 func objects(t *testing.T, args ...string) []*unstructured.Unstructured {
 	t.Helper()
 	stream, err := template(t, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	all, err := cluster.Decode([]byte(stream))
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	return all
 }
 
@@ -55,14 +48,10 @@ func objects(t *testing.T, args ...string) []*unstructured.Unstructured {
 func apply(ctx context.Context, t *testing.T, kube *cluster.Cluster, suffix string, kinds ...string) {
 	t.Helper()
 	stream, err := template(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	for _, document := range strings.Split(stream, "\n---\n") {
 		all, err := cluster.Decode([]byte(document))
-		if err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, err)
 		for _, o := range all {
 			if !strings.HasSuffix(o.GetName(), suffix) || !slices.Contains(kinds, o.GetKind()) {
 				continue

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
@@ -21,9 +22,7 @@ var foreign = []string{
 // TestMetricsExist finds metrics in alerts and dashboards that nobody makes.
 func TestMetricsExist(t *testing.T) {
 	stream, err := template(t, everything...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	known := literals(t)
 	names := map[string]bool{}
 	for _, m := range regexp.MustCompile(`([a-z_0-9]+)\{ ?namespace=`).FindAllStringSubmatch(strings.ReplaceAll(stream, `\"`, `"`), -1) {
@@ -60,9 +59,7 @@ func (all files) make(name string) bool {
 func literals(t *testing.T) files {
 	t.Helper()
 	root, err := cluster.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	quoted := regexp.MustCompile(`"([a-z_0-9]+)"`)
 	var all files
 	for _, dir := range []string{"cmd", "controller", "providers", "speaker"} {
@@ -78,9 +75,7 @@ func literals(t *testing.T) files {
 			all = append(all, found)
 			return err
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, err)
 	}
 	return all
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/release"
 )
@@ -17,13 +18,9 @@ import (
 func TestNotes(t *testing.T) {
 	kube := cluster.New(t, cluster.Options{})
 	helm, err := release.New(kube)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	api, err := kube.Client(metallb.AddToScheme)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	ctx := t.Context()
 	expect := func(why string, args []string, says, not string) {
 		t.Helper()
@@ -42,14 +39,10 @@ func TestNotes(t *testing.T) {
 
 	const pool, warning = "no addresses to give yet", "WARNING: this namespace enforces the Pod Security level restricted"
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: release.Namespace}}
-	if err := api.Create(ctx, namespace); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, api.Create(ctx, namespace))
 	expect("a cluster without CRDs", nil, pool, "WARNING")
 
-	if err := kube.Install(ctx, filepath.Join(chartDir(t), "crds")); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, kube.Install(ctx, filepath.Join(chartDir(t), "crds")))
 	expect("one with CRDs, and no pool", nil, pool, "WARNING")
 	expect("EKS", eks(t), "New Services of type LoadBalancer without a class get this one.", pool)
 
@@ -57,9 +50,7 @@ func TestNotes(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "others"},
 		Spec:       metallb.IPAddressPoolSpec{Addresses: []string{"198.51.100.0/28"}},
 	}
-	if err := api.Create(ctx, elsewhere); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, api.Create(ctx, elsewhere))
 	_, err = helm.Run(ctx, "install", release.Name, chartDir(t), "--dry-run=server")
 	if err == nil || !strings.Contains(err.Error(), "IPAddressPools are in default, and Berth heeds only those in its own namespace, here berth-system") {
 		t.Errorf("beside MetalLB in another namespace Helm says %v", err)
@@ -68,12 +59,8 @@ func TestNotes(t *testing.T) {
 	expect("beside MetalLB, without pools of Berth's", eks(t), "loadBalancerClass", pool)
 
 	namespace.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
-	if err := api.Update(ctx, namespace); err != nil {
-		t.Fatal(err)
-	}
-	if err := api.Delete(ctx, elsewhere); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, api.Update(ctx, namespace))
+	check.Must(t, api.Delete(ctx, elsewhere))
 	expect("a namespace where speakers can't start", nil, warning, "")
 	expect("which does not matter without speakers", eks(t), "loadBalancerClass", "WARNING")
 
@@ -85,8 +72,6 @@ func TestNotes(t *testing.T) {
 	}
 	expect("a pool that is there, as MetalLB's", nil, warning, pool)
 	elsewhere.ResourceVersion = ""
-	if err := api.Create(ctx, elsewhere); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, api.Create(ctx, elsewhere))
 	expect("others' pools besides", nil, warning, "NOTE: the IPAddressPools")
 }

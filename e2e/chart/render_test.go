@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/release"
 )
@@ -19,19 +20,13 @@ func TestGolden(t *testing.T) {
 	for name, args := range map[string][]string{"default": nil, "eks": eks(t), "everything": everything} {
 		t.Run(name, func(t *testing.T) {
 			got, err := template(t, args...)
-			if err != nil {
-				t.Fatal(err)
-			}
+			check.Must(t, err)
 			file := filepath.Join("testdata", name+".yaml")
 			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
+				check.Must(t, os.WriteFile(file, []byte(got), 0o644))
 			}
 			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			check.Must(t, err)
 			if got != string(want) {
 				t.Errorf("it renders to something else than %s; go test ./chart -update, and look at git diff", file)
 			}
@@ -42,13 +37,9 @@ func TestGolden(t *testing.T) {
 // TestBareMetalIsTheDefault: the profile explains, and changes nothing.
 func TestBareMetalIsTheDefault(t *testing.T) {
 	plain, err := template(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	profile, err := template(t, "--values="+filepath.Join(chartDir(t), "values-bare-metal.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	if plain != profile {
 		t.Error("values-bare-metal.yaml changes what is rendered")
 	}
@@ -59,13 +50,9 @@ func TestBareMetalIsTheDefault(t *testing.T) {
 func TestAPIServerTakesAll(t *testing.T) {
 	kube := cluster.New(t, cluster.Options{})
 	api, err := kube.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	ctx := t.Context()
-	if err := api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: release.Namespace}}); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: release.Namespace}}))
 	for name, args := range map[string][]string{"default": nil, "EKS": eks(t), "everything": everything} {
 		t.Run(name, func(t *testing.T) {
 			for _, o := range objects(t, args...) {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/berth-lb/berth/e2e/check"
 )
 
 // everything switches on all that is off by itself.
@@ -62,9 +64,7 @@ func TestRefusedValues(t *testing.T) {
 
 func TestArgumentsFromValues(t *testing.T) {
 	tags := filepath.Join(t.TempDir(), "tags.yaml")
-	if err := os.WriteFile(tags, []byte("defaultTags: {CostCenter: 1234567, share: 0.5, billed: true, account: \"0042\"}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, os.WriteFile(tags, []byte("defaultTags: {CostCenter: 1234567, share: 0.5, billed: true, account: \"0042\"}\n"), 0o600))
 	inFile := append(eks(t), "--values="+tags)
 	for _, test := range []struct {
 		why  string
@@ -83,9 +83,7 @@ func TestArgumentsFromValues(t *testing.T) {
 	} {
 		t.Run(test.why, func(t *testing.T) {
 			stream, err := template(t, test.args...)
-			if err != nil {
-				t.Fatal(err)
-			}
+			check.Must(t, err)
 			if plain := strings.ReplaceAll(stream, `"`, ""); !strings.Contains(plain, "- "+test.want+"\n") {
 				t.Errorf("there is no argument %s", test.want)
 			}
@@ -139,12 +137,8 @@ func TestSchemaIsWhole(t *testing.T) {
 func read(t *testing.T, name string, parse func([]byte) error) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(chartDir(t), name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := parse(text); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
+	check.Must(t, parse(text))
 }
 
 // optional are values that replace others of the same object.
