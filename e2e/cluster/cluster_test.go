@@ -2,7 +2,6 @@ package cluster_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,10 +21,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
@@ -35,9 +34,7 @@ func TestLifeOfAControlPlane(t *testing.T) {
 	ctx := t.Context()
 	began := time.Now()
 	c, err := cluster.Start(ctx, cluster.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	defer c.Stop()
 	if took := time.Since(began); took > cluster.Patience {
 		t.Errorf("the start took %s", took)
@@ -47,9 +44,7 @@ func TestLifeOfAControlPlane(t *testing.T) {
 	cl := newClient(t, c)
 
 	svc := dualStackService("web")
-	if err := cl.Create(ctx, svc); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, cl.Create(ctx, svc))
 	if n := len(svc.Spec.ClusterIPs); n != 2 {
 		t.Errorf("a dual-stack Service got %d cluster IPs, want 2: %v", n, svc.Spec.ClusterIPs)
 	}
@@ -58,9 +53,7 @@ func TestLifeOfAControlPlane(t *testing.T) {
 	if err := cl.Get(ctx, client.ObjectKeyFromObject(svc), svc); err == nil {
 		t.Error("the API server answers although it was stopped")
 	}
-	if err := c.StartAPIServer(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, c.StartAPIServer(ctx))
 	got := &corev1.Service{}
 	if err := cl.Get(ctx, client.ObjectKeyFromObject(svc), got); err != nil {
 		t.Fatalf("after the API server came back: %v", err)
@@ -70,9 +63,7 @@ func TestLifeOfAControlPlane(t *testing.T) {
 	}
 
 	sleeper, err := c.Run(ctx, "/bin/sh", "-c", "exec sleep 600")
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	if n := len(children(t)); n != 3 {
 		t.Errorf("%d processes run, want etcd, kube-apiserver and one more", n)
 	}
@@ -99,25 +90,19 @@ func TestControllerManager(t *testing.T) {
 	}
 
 	pod := &corev1.Pod{}
-	if err := cl.Get(ctx, client.ObjectKey{Namespace: "shop", Name: "web"}, pod); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, cl.Get(ctx, client.ObjectKey{Namespace: "shop", Name: "web"}, pod))
 	pod.Status = corev1.PodStatus{
 		Phase:      corev1.PodRunning,
 		PodIPs:     []corev1.PodIP{{IP: "10.0.1.5"}},
 		PodIP:      "10.0.1.5",
 		Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
 	}
-	if err := cl.Status().Update(ctx, pod); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the pod becomes an endpoint", func() bool {
+	check.Must(t, cl.Status().Update(ctx, pod))
+	check.Eventually(t, 30*time.Second, func() error {
 		slices := &discoveryv1.EndpointSliceList{}
-		if err := cl.List(ctx, slices, client.InNamespace("shop")); err != nil {
-			t.Fatal(err)
-		}
-		return len(slices.Items) == 1 && len(slices.Items[0].Endpoints) == 1 &&
-			slices.Items[0].Endpoints[0].Addresses[0] == "10.0.1.5"
+		check.Must(t, cl.List(ctx, slices, client.InNamespace("shop")))
+		return check.Is("the pod is an endpoint", len(slices.Items) == 1 && len(slices.Items[0].Endpoints) == 1 &&
+			slices.Items[0].Endpoints[0].Addresses[0] == "10.0.1.5", true)
 	})
 
 	if out, err := c.Kubectl(ctx, "get", "endpointslices", "-n", "shop"); err != nil || !strings.Contains(out, "10.0.1.5") {
@@ -125,19 +110,16 @@ func TestControllerManager(t *testing.T) {
 	}
 
 	c.StopAPIServer()
-	if err := c.StartAPIServer(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, c.StartAPIServer(ctx))
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
-	if err := cl.Delete(ctx, namespace); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, cl.Delete(ctx, namespace))
 	grace := client.GracePeriodSeconds(0)
 	if err := cl.Delete(ctx, pod, grace); client.IgnoreNotFound(err) != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the namespace goes away", func() bool {
-		return apierrors.IsNotFound(cl.Get(ctx, client.ObjectKeyFromObject(namespace), namespace))
+	check.Eventually(t, 30*time.Second, func() error {
+		err := cl.Get(ctx, client.ObjectKeyFromObject(namespace), namespace)
+		return check.Is("the namespace is gone", apierrors.IsNotFound(err), true)
 	})
 }
 
@@ -185,9 +167,7 @@ func TestAccess(t *testing.T) {
 			},
 		},
 	} {
-		if err := admin.Create(ctx, object); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, admin.Create(ctx, object))
 	}
 
 	for name, test := range map[string]struct {
@@ -202,16 +182,12 @@ func TestAccess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg, err := test.config()
-			if err != nil {
-				t.Fatal(err)
-			}
+			check.Must(t, err)
 			cl, err := client.New(cfg, client.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, "the role takes effect", func() bool {
+			check.Must(t, err)
+			check.Eventually(t, 30*time.Second, func() error {
 				err := cl.List(ctx, &corev1.ServiceList{})
-				return apierrors.IsForbidden(err) != test.may
+				return check.Is("reading Services is forbidden", apierrors.IsForbidden(err), !test.may)
 			})
 			if err := cl.Create(ctx, dualStackService("mine")); !apierrors.IsForbidden(err) {
 				t.Errorf("creating a Service: %v, want forbidden", err)
@@ -227,13 +203,9 @@ func TestInstall(t *testing.T) {
 	if err := c.Install(ctx, dir); err == nil {
 		t.Error("a folder without definitions was installed")
 	}
-	if err := os.WriteFile(filepath.Join(dir, "boats.yaml"), []byte(boatsYAML), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, os.WriteFile(filepath.Join(dir, "boats.yaml"), []byte(boatsYAML), 0o600))
 	for range 2 { // the second time, all is there
-		if err := c.Install(ctx, dir); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, c.Install(ctx, dir))
 	}
 	boat := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "example.com/v1", "kind": "Boat",
@@ -287,9 +259,7 @@ func TestStartFails(t *testing.T) {
 func newClient(t *testing.T, c *cluster.Cluster) client.Client {
 	t.Helper()
 	cl, err := c.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	return cl
 }
 
@@ -302,15 +272,6 @@ func dualStackService(name string) *corev1.Service {
 			IPFamilyPolicy: &dual,
 			Ports:          []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(8080)}},
 		},
-	}
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true,
-		func(context.Context) (bool, error) { return is(), nil })
-	if err != nil {
-		t.Fatalf("waiting until %s: %v", what, err)
 	}
 }
 
@@ -350,12 +311,8 @@ func TestDiesWithItsParent(t *testing.T) {
 	tmp := t.TempDir()
 	parent.Env = append(os.Environ(), play+"=1", "TMPDIR="+tmp)
 	out, err := parent.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Start(); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
+	check.Must(t, parent.Start())
 	var said string
 	for lines := bufio.NewScanner(out); said == "" && lines.Scan(); {
 		said, _ = strings.CutPrefix(lines.Text(), "children ")
@@ -366,8 +323,8 @@ func TestDiesWithItsParent(t *testing.T) {
 	if len(pids) != 2 {
 		t.Fatalf("the parent started processes %q, want two", said)
 	}
-	eventually(t, "the children are gone", func() bool {
-		return !slices.ContainsFunc(pids, alive)
+	check.Eventually(t, 30*time.Second, func() error {
+		return check.Is("a child is left", slices.ContainsFunc(pids, alive), false)
 	})
 }
 
