@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/berth-lb/berth/e2e/apiproxy"
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
@@ -36,9 +37,7 @@ func TestAPIServerAway(t *testing.T) {
 	l := newLab(t, cluster.Options{ControllerManager: true})
 	ctx := t.Context()
 	keeper := &poolKeeper{client: l.client, size: size, dice: dice(s, 1)}
-	if err := keeper.begin(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, keeper.begin(ctx))
 	proxy, kubeconfig := l.proxy()
 	p := l.run(flags(kubeconfig, "--leader-elect=false")...)
 	names := l.createMany("keep", size/2)
@@ -71,12 +70,8 @@ func TestAPIServerAway(t *testing.T) {
 		t.Errorf("the controller tried %d times to reach the API server, more than %d", tries, knocks*size)
 	}
 
-	if err := l.StartAPIServer(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if err := proxy.Restore(); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, l.StartAPIServer(ctx))
+	check.Must(t, proxy.Restore())
 	back := time.Now()
 	time.Sleep(3 * time.Second) // of further changes
 	finish()
@@ -94,14 +89,10 @@ func TestAPIServerAway(t *testing.T) {
 func (l *lab) proxy() (*apiproxy.Proxy, string) {
 	l.t.Helper()
 	proxy, err := apiproxy.Start(l.access)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	check.Must(l.t, err)
 	l.t.Cleanup(proxy.Close)
 	kubeconfig := filepath.Join(l.Dir(), "proxy.kubeconfig")
-	if err := proxy.WriteKubeconfig(kubeconfig); err != nil {
-		l.t.Fatal(err)
-	}
+	check.Must(l.t, proxy.WriteKubeconfig(kubeconfig))
 	return proxy, kubeconfig
 }
 
@@ -111,9 +102,7 @@ func (l *lab) createMany(prefix string, n int) []string {
 	names := make([]string, n)
 	for i := range names {
 		names[i] = fmt.Sprintf("%s-%03d", prefix, i)
-		if err := l.client.Create(l.t.Context(), newService(names[i])); err != nil {
-			l.t.Fatal(err)
-		}
+		check.Must(l.t, l.client.Create(l.t.Context(), newService(names[i])))
 	}
 	return names
 }
@@ -136,9 +125,7 @@ type door struct {
 func countKnocks(t *testing.T, addr string) *door {
 	t.Helper()
 	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	d := &door{Listener: ln, done: make(chan struct{})}
 	go func() {
 		defer close(d.done)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 )
 
@@ -19,9 +20,7 @@ func TestFrozenLeader(t *testing.T) {
 	l := newLab(t, cluster.Options{ControllerManager: true})
 	ctx := t.Context()
 	// So few that each is given away at once when it comes free.
-	if err := setPool(ctx, l.client, "main", true, span(steady4, size/3), span(steady6, size/8)); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, setPool(ctx, l.client, "main", true, span(steady4, size/3), span(steady6, size/8)))
 	instances := []*instance{l.start(flags(l.kubeconfig, shortLease...)...), l.start(flags(l.kubeconfig, shortLease...)...)}
 
 	storm, end := context.WithCancel(ctx)
@@ -38,7 +37,7 @@ func TestFrozenLeader(t *testing.T) {
 		leads, other := awaitLeader(t, instances)
 		time.Sleep(between(dice, 500*time.Millisecond, 1500*time.Millisecond))
 		freeze(leads.now)
-		await(t, "the other controller to lead", other.leads)
+		check.Eventually(t, time.Minute, func() error { return check.Is("the other controller leads", other.leads(), true) })
 		time.Sleep(between(dice, 500*time.Millisecond, 3*time.Second))
 		thaw(leads.now)
 		thawed := time.Now()
@@ -59,22 +58,12 @@ func TestFrozenLeader(t *testing.T) {
 
 func awaitLeader(t *testing.T, instances []*instance) (leads, other *instance) {
 	t.Helper()
-	await(t, "a controller to lead", func() bool {
+	check.Eventually(t, time.Minute, func() error {
 		for _, i := range instances {
 			i.tend()
 		}
 		leads, other = leader(instances)
-		return leads != nil
+		return check.Is("a controller leads", leads != nil, true)
 	})
 	return leads, other
-}
-
-func await(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); {
-		if time.Now().After(end) {
-			t.Fatalf("waited a minute for %s", what)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -24,14 +25,10 @@ func TestKill(t *testing.T) {
 	l := newLab(t, cluster.Options{ControllerManager: true})
 	ctx := t.Context()
 	keeper := &poolKeeper{client: l.client, size: size, dice: dice(s, 1)}
-	if err := keeper.begin(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, keeper.begin(ctx))
 	instances := []*instance{l.start(flags(l.kubeconfig, shortLease...)...), l.start(flags(l.kubeconfig, shortLease...)...)}
 	for _, name := range untouched {
-		if err := l.client.Create(ctx, newService(name)); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, l.client.Create(ctx, newService(name)))
 	}
 	l.calm(time.Minute, "before it begins")
 	l.ledger.watchOver(untouched...)
@@ -50,9 +47,7 @@ func TestKill(t *testing.T) {
 	finish()
 
 	l.calm(90*time.Second, "after the storm")
-	if err := keeper.wide(ctx); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, keeper.wide(ctx))
 	a := l.calm(90*time.Second, "with addresses for all")
 	for i := range a.services {
 		if c := conditionOf(&a.services[i]); c != nil && c.Reason == "PoolExhausted" && a.services[i].Annotations[wantsPool] != "named" {
@@ -60,9 +55,7 @@ func TestKill(t *testing.T) {
 		}
 	}
 	l.ledger.release()
-	if err := l.client.DeleteAllOf(ctx, &corev1.Service{}, client.InNamespace(shop)); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, l.client.DeleteAllOf(ctx, &corev1.Service{}, client.InNamespace(shop)))
 	leads, other := leader(instances)
 	if leads == nil {
 		leads = other
@@ -111,9 +104,7 @@ func killAtRandom(ctx context.Context, instances []*instance, dice *rand.Rand, r
 func transitions(t *testing.T, l *lab) int {
 	t.Helper()
 	var lease coordinationv1.Lease
-	if err := l.client.Get(t.Context(), client.ObjectKey{Namespace: system, Name: "berth-controller"}, &lease); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, l.client.Get(t.Context(), client.ObjectKey{Namespace: system, Name: "berth-controller"}, &lease))
 	if lease.Spec.LeaseTransitions == nil {
 		return 0
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/release"
 	corev1 "k8s.io/api/core/v1"
@@ -52,62 +53,30 @@ type lab struct {
 func newLab(t *testing.T, opts cluster.Options) *lab {
 	t.Helper()
 	opts.Audit = true
-	l := &lab{t: t, controller: controllerBinary(t), Cluster: cluster.New(t, opts)}
+	controller, err := check.Controller()
+	check.Must(t, err)
+	l := &lab{t: t, controller: controller, Cluster: cluster.New(t, opts)}
 	t.Cleanup(func() {
 		if err := l.NothingRefused(); err != nil {
 			t.Error(err)
 		}
 	})
-	var err error
-	if l.client, err = l.Client(); err != nil {
-		t.Fatal(err)
-	}
+	l.client, err = l.Client()
+	check.Must(t, err)
 	root, err := cluster.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Install(t.Context(), filepath.Join(root, "charts", "berth", "crds")); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
+	check.Must(t, l.Install(t.Context(), filepath.Join(root, "charts", "berth", "crds")))
 	for _, name := range []string{system, shop} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if err := l.client.Create(t.Context(), ns); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, l.client.Create(t.Context(), ns))
 	}
-	if l.access, err = release.Account(t.Context(), l.Cluster, system, "controller"); err != nil {
-		t.Fatal(err)
-	}
-	if l.kubeconfig, err = l.WriteKubeconfig("controller", l.access); err != nil {
-		t.Fatal(err)
-	}
+	l.access, err = release.Account(t.Context(), l.Cluster, system, "controller")
+	check.Must(t, err)
+	l.kubeconfig, err = l.WriteKubeconfig("controller", l.access)
+	check.Must(t, err)
 	l.ledger = startLedger(t, l.client)
 	t.Cleanup(l.readLogs)
 	return l
-}
-
-// controllerBinary is the one that is named, or that was built last with the
-// race detector, or without.
-func controllerBinary(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv("BERTH_CONTROLLER"); path != "" {
-		if _, err := os.Stat(path); err != nil {
-			t.Fatalf("BERTH_CONTROLLER: %v", err)
-		}
-		return path
-	}
-	root, err := cluster.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"berth-controller.race", "berth-controller"} {
-		path := filepath.Join(root, "bin", name)
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	t.Fatal("there is no controller in bin: run `make build-race` first, or name one in BERTH_CONTROLLER")
-	return ""
 }
 
 // flags are those of every controller here: the backend that is tested, and
@@ -132,9 +101,7 @@ var shortLease = []string{
 func (l *lab) run(args ...string) *cluster.Process {
 	l.t.Helper()
 	p, err := l.Run(l.t.Context(), l.controller, args...)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	check.Must(l.t, err)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.runs = append(l.runs, p)
@@ -223,15 +190,7 @@ func (l *lab) readLogs() {
 	defer l.mu.Unlock()
 	for _, p := range l.runs {
 		p.Kill()
-		text, err := os.ReadFile(p.LogFile())
-		if err != nil {
-			l.t.Error(err)
-		}
-		for _, bad := range []string{"DATA RACE", "panic:", "fatal error:", "Observed a panic"} {
-			if at := strings.Index(string(text), bad); at >= 0 {
-				l.t.Errorf("%s says:\n%s", p.LogFile(), text[max(0, at-500):min(len(text), at+6000)])
-			}
-		}
+		check.Logs(l.t, p.LogFile())
 	}
 	if !l.t.Failed() {
 		return
@@ -245,9 +204,7 @@ func (l *lab) readLogs() {
 func cpu(t *testing.T, p *cluster.Process) time.Duration {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	// The name, in parentheses, may hold spaces; utime and stime are the 12th
 	// and 13th field behind it, in hundredths of a second.
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))

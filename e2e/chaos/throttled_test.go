@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/berth-lb/berth/e2e/apiproxy"
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,12 +25,8 @@ func TestThrottledAndConflicted(t *testing.T) {
 	const size = 300
 	l := newLab(t, cluster.Options{})
 	ctx := t.Context()
-	if err := setPool(ctx, l.client, "main", true, span(steady4, size)); err != nil {
-		t.Fatal(err)
-	}
-	if err := setPool(ctx, l.client, "named", false, span(named4, size)); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, setPool(ctx, l.client, "main", true, span(steady4, size)))
+	check.Must(t, setPool(ctx, l.client, "named", false, span(named4, size)))
 	proxy, kubeconfig := l.proxy()
 	writes := func(r apiproxy.Request) bool { return r.Write() && r.Resource != "leases" && r.Resource != "events" }
 	proxy.SetFaults(
@@ -59,9 +56,7 @@ func TestThrottledAndConflicted(t *testing.T) {
 		case 2:
 			err = l.client.Patch(ctx, svc, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"type":"ClusterIP","allocateLoadBalancerNodePorts":null}}`)))
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, err)
 	}
 	if a := l.calm(2*time.Minute, "changed"); len(a.services) != size-size/3 {
 		t.Errorf("%d Services are left, want %d", len(a.services), size-size/3)
