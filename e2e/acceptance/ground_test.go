@@ -59,25 +59,18 @@ func newGround(t *testing.T, backend string) *ground {
 func givenGround(t *testing.T, backend string) *ground {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", given.kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, clientgoscheme.AddToScheme(scheme))
 	api, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	g := &ground{
 		api: api, namespace: given.namespace, backend: backend,
 		pods: deployments{api, given.image}, get: getter(given.client),
 	}
 	if backend == "pool" {
-		if g.ranges, err = givenRanges(); err != nil {
-			t.Fatal(err)
-		}
+		g.ranges, err = givenRanges()
+		check.Must(t, err)
 	}
 	return g
 }
@@ -164,9 +157,7 @@ func labGround(t *testing.T, backend string) *ground {
 		check.Object("IPAddressPool", site.Namespace, "small"),
 		check.Object("IPAddressPool", site.Namespace, "large"),
 	} {
-		if err := s.API.Delete(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, s.API.Delete(t.Context(), object))
 	}
 	return &ground{
 		api: s.API, namespace: site.Namespace, backend: backend, ranges: lab.Pool, pods: &labPods{lab: s.Lab},

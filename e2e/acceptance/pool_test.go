@@ -158,17 +158,13 @@ func missesAdvertisement(s *scene) {
 func (g *ground) prepare(t *testing.T) {
 	t.Helper()
 	rest, err := g.split()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	pool := check.Object("IPAddressPool", g.namespace, mainPool)
 	pool.Object["spec"] = map[string]any{"addresses": rest}
 	advertisement := check.Object("L2Advertisement", g.namespace, mainPool)
 	advertisement.Object["spec"] = map[string]any{"ipAddressPools": []any{mainPool}}
 	for _, o := range []client.Object{pool, advertisement} {
-		if err := g.api.Create(t.Context(), o); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, g.api.Create(t.Context(), o))
 		t.Cleanup(func() { _ = g.api.Delete(context.Background(), o) })
 	}
 }

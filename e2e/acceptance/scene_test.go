@@ -46,9 +46,7 @@ type scene struct {
 func newScene(t *testing.T, g *ground) *scene {
 	t.Helper()
 	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "acceptance-"}}
-	if err := g.api.Create(t.Context(), home); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, g.api.Create(t.Context(), home))
 	s := &scene{ground: g, t: t, ctx: t.Context(), home: home.Name}
 	t.Cleanup(func() { s.leave(home) })
 	return s
@@ -70,9 +68,7 @@ func (s *scene) leave(home *corev1.Namespace) {
 
 func (s *scene) must(err error) {
 	s.t.Helper()
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	check.Must(s.t, err)
 }
 
 // eventually is the function of that name with the usual patience.

@@ -16,9 +16,7 @@ func TestTwoClusters(t *testing.T) {
 	t.Parallel()
 	second := cluster.New(t, cluster.Options{})
 	secondAPI, err := populated(t.Context(), second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	here := newLab(t, "here", atOnce())
 	there := labOn(t, second, secondAPI, here.account, here.apps)
 	there.cluster = "there"

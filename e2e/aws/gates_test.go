@@ -101,9 +101,7 @@ func TestReadinessGates(t *testing.T) {
 	const replicas, name = 2, "gated"
 	kube := cluster.New(t, cluster.Options{Workloads: true})
 	api, err := populated(t.Context(), kube)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	l := labOn(t, kube, api, Open(t.Context(), "gates", nodes, swift()), "gates")
 	l.start()
 	(&kubelet{l: l}).keep()

@@ -97,9 +97,7 @@ func (l *lab) calls() string {
 
 func (l *lab) must(err error) {
 	l.t.Helper()
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	check.Must(l.t, err)
 }
 
 // eventually is the function of that name with the usual patience. It also fails

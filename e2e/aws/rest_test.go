@@ -87,9 +87,7 @@ func TestUnchanged(t *testing.T) {
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	port, err := access.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 

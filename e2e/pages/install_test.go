@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/release"
 )
@@ -54,12 +55,8 @@ func TestInstallElsewhere(t *testing.T) {
 	kube := cluster.New(t, cluster.Options{})
 	s := newShell(t, kube, installPage)
 	root, err := cluster.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := kube.Install(t.Context(), filepath.Join(root, "charts", "berth", "crds")); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
+	check.Must(t, kube.Install(t.Context(), filepath.Join(root, "charts", "berth", "crds")))
 	s.run("kubectl create namespace berth-system")
 	s.applies("kind")
 	s.applies("EKS")

@@ -59,9 +59,7 @@ func newScene(t *testing.T, page, namespace string) *scene {
 
 func (s *scene) must(err error) {
 	s.t.Helper()
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	check.Must(s.t, err)
 }
 
 // eventually is the function of that name with the usual patience.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/cluster"
 	"github.com/berth-lb/berth/e2e/page"
 	"github.com/berth-lb/berth/e2e/release"
@@ -46,21 +47,13 @@ exec '%[3]s' "$@"
 func newShell(t *testing.T, kube *cluster.Cluster, name string) *shell {
 	t.Helper()
 	berth, err := release.Chart()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	helm, err := cluster.Built("helm")
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	kubernetes, err := cluster.Built("kube")
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	blocks, err := page.Read(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	s := &shell{t: t, dir: t.TempDir(), page: name, blocks: blocks}
 	s.script("helm", fmt.Sprintf(helmScript, metallbChart(t), berth, helm))
 	s.script("kubectl", fmt.Sprintf("#!/bin/sh\nexec '%s' kubectl \"$@\"\n", kubernetes))
@@ -78,17 +71,13 @@ func newShell(t *testing.T, kube *cluster.Cluster, name string) *shell {
 func metallbChart(t *testing.T) string {
 	t.Helper()
 	module, err := release.MetalLB(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	return filepath.Join(module, "charts", "metallb")
 }
 
 func (s *shell) script(name, text string) {
 	s.t.Helper()
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o700); err != nil {
-		s.t.Fatal(err)
-	}
+	check.Must(s.t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o700))
 }
 
 // run runs commands until one fails, which fails the test, and returns what they
@@ -154,7 +143,5 @@ func (s *shell) applies(heading string) {
 // write has a file in the reader's folder.
 func (s *shell) write(name, text string) {
 	s.t.Helper()
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
+	check.Must(s.t, os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600))
 }

@@ -181,13 +181,9 @@ func TestServingWithoutTheKindsOfSpeakers(t *testing.T) {
 // clientOf installs the CRDs of a folder and returns access to the cluster.
 func clientOf(t *testing.T, on *cluster.Cluster, crds string) client.WithWatch {
 	t.Helper()
-	if err := on.Install(t.Context(), crds); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, on.Install(t.Context(), crds))
 	api, err := on.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	return api
 }
 
@@ -195,11 +191,7 @@ func clientOf(t *testing.T, on *cluster.Cluster, crds string) client.WithWatch {
 func withoutKind(t *testing.T, crds, plural string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(crds)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(filepath.Join(dir, "metallb.io_"+plural+".yaml")); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, os.CopyFS(dir, os.DirFS(crds)))
+	check.Must(t, os.Remove(filepath.Join(dir, "metallb.io_"+plural+".yaml")))
 	return dir
 }

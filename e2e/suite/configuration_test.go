@@ -217,9 +217,7 @@ func samples(t *testing.T, kind string) map[string]*sample {
 	all := map[string]*sample{}
 	for _, name := range names {
 		text, err := fs.ReadFile(dir, name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, err)
 		s := &sample{}
 		if err := yaml.Unmarshal(text, &s.object); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -306,17 +304,11 @@ func TestValidPoolsWork(t *testing.T) {
 func TestSchemaOfMetalLB(t *testing.T) {
 	t.Parallel()
 	on, err := cluster.Start(t.Context(), cluster.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	t.Cleanup(on.Stop)
-	if err := on.Install(t.Context(), lenientDefinitions(t)); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, on.Install(t.Context(), lenientDefinitions(t)))
 	api, err := on.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	l := labOn(t, on, api, "lenient")
 	l.pool("fine", ranges("198.51.100.0/24"))
 	l.start()
@@ -355,25 +347,16 @@ func lenientDefinitions(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	files, err := filepath.Glob(filepath.Join(root, "charts", "berth", "crds", "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, err)
 		definition := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal(text, &definition.Object); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, yaml.Unmarshal(text, &definition.Object))
 		loosen(definition.Object)
-		if text, err = definition.MarshalJSON(); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		text, err = definition.MarshalJSON()
+		check.Must(t, err)
+		check.Must(t, os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o600))
 	}
 	return dir
 }

@@ -26,9 +26,7 @@ type controller struct {
 func startController(t *testing.T, on *cluster.Cluster, flags ...string) *controller {
 	t.Helper()
 	p, err := on.Run(context.Background(), program, flags...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	c := &controller{Process: p}
 	t.Cleanup(func() {
 		if !c.ended {
@@ -71,9 +69,7 @@ func (c *controller) readLog(t *testing.T) {
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	port, err := access.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, err)
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 

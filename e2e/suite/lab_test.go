@@ -79,9 +79,7 @@ func (l *lab) in(t *testing.T) *lab {
 
 func (l *lab) must(err error) {
 	l.t.Helper()
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	check.Must(l.t, err)
 }
 
 // eventually is the function of that name with the usual patience.
