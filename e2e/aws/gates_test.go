@@ -145,19 +145,15 @@ func deploymentOf(namespace, name string, replicas int32) *appsv1.Deployment {
 // rolled returns once a Deployment has what it wants, and calls meanwhile.
 func (l *lab) rolled(d *appsv1.Deployment, meanwhile func()) {
 	l.t.Helper()
-	deadline := time.Now().Add(4 * patience) // each pod waits for a look or two
-	for {
+	check.Eventually(l.t, 4*patience, func() error { // each pod waits for a look or two
 		l.must(l.api.Get(l.t.Context(), client.ObjectKeyFromObject(d), d))
 		meanwhile()
 		s, want := d.Status, *d.Spec.Replicas
 		if s.ObservedGeneration == d.Generation && s.UpdatedReplicas == want && s.AvailableReplicas == want && s.Replicas == want {
-			return
+			return nil
 		}
-		if time.Now().After(deadline) {
-			l.t.Fatalf("the Deployment is not done: %+v", s)
-		}
-		time.Sleep(25 * time.Millisecond)
-	}
+		return fmt.Errorf("the Deployment is not done: %+v", s)
+	})
 }
 
 // staying counts the healthy targets whose pods were not told to end before.
