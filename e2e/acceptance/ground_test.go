@@ -150,7 +150,7 @@ func labGround(t *testing.T, backend string) *ground {
 			Values: []string{"backends={fake}", "defaultBackend=fake", "speaker.enabled=false"}}
 	}
 	s := site.New(t, options)
-	t.Cleanup(func() { check.Logs(t, s.Controller.LogFile()) })
+	t.Cleanup(func() { check.Logs(t, s.Logs()...) })
 	// The stories bring pools of their own.
 	for _, object := range []client.Object{
 		check.Object("L2Advertisement", site.Namespace, "all"),

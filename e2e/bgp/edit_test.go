@@ -4,7 +4,6 @@ package bgp
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/lab"
 	"github.com/berth-lb/berth/e2e/site"
 )
@@ -128,22 +128,12 @@ func (g *ground) ip(at *lab.Station, command string) {
 	}
 }
 
-// readLogs fails the test if the race detector found something in a program, and
-// shows which sessions were lost where the test has failed.
+// readLogs fails the test for what must never be in a log, and shows which
+// sessions were lost where the test has failed.
 func (g *ground) readLogs() {
-	logs := []string{g.Controller.LogFile()}
-	for _, p := range g.Speakers {
-		logs = append(logs, p.LogFile())
-	}
-	for _, path := range logs {
-		log, err := os.ReadFile(path)
-		if err != nil {
-			g.t.Error(err)
-			continue
-		}
-		if at := strings.Index(string(log), "WARNING: DATA RACE"); at >= 0 {
-			g.t.Error(fmt.Sprint(path, ":\n", string(log[at:min(len(log), at+4000)])))
-		}
+	check.Logs(g.t, g.Logs()...)
+	for _, path := range g.Logs() {
+		log, _ := os.ReadFile(path)
 		for line := range strings.Lines(string(log)) {
 			if g.t.Failed() && strings.Contains(line, "is lost") {
 				g.t.Logf("%s: %s", filepath.Base(path), line)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/berth-lb/berth/api/v1beta1"
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/lab"
 	"github.com/berth-lb/berth/e2e/site"
 )
@@ -74,7 +75,7 @@ func newScene(t *testing.T) *scene {
 		SpeakerFlags: []string{"--log-level=debug"},
 	})
 	g := &scene{bfd: "Up", ground: &ground{Site: s, t: t, ctx: t.Context()}}
-	t.Cleanup(g.noRaces)
+	t.Cleanup(func() { check.Logs(t, g.Logs()...) })
 	for i := range 2 {
 		_, err := s.Node("node3").StartPod(t.Context(), "default", fmt.Sprint("web", i+1), "web")
 		g.must(err)

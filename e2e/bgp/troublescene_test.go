@@ -275,29 +275,13 @@ func (g *scene) stop(p *lab.Program) {
 // logs are what all programs of the site said.
 func (g *scene) logs() map[string]string {
 	g.t.Helper()
-	paths := []string{g.Controller.LogFile()}
-	for _, p := range g.Speakers {
-		paths = append(paths, p.LogFile())
-	}
 	all := map[string]string{}
-	for _, path := range paths {
+	for _, path := range g.Logs() {
 		log, err := os.ReadFile(path)
 		g.must(err)
 		all[path] = string(log)
 	}
 	return all
-}
-
-// noRaces fails the test if the race detector found something in a program, or
-// if one of them died of it.
-func (g *scene) noRaces() {
-	for path, log := range g.logs() {
-		for _, bad := range []string{"WARNING: DATA RACE", "panic:", "fatal error:"} {
-			if at := strings.Index(log, bad); at >= 0 {
-				g.t.Errorf("%s:\n%s", path, log[at:min(len(log), at+4000)])
-			}
-		}
-	}
 }
 
 func listOf(version, kind string) *unstructured.UnstructuredList {

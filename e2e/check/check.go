@@ -57,9 +57,9 @@ func Logs(t testing.TB, paths ...string) {
 		if err != nil {
 			t.Error(err)
 		}
-		for _, bad := range []string{"DATA RACE", "panic", "fatal error:"} {
+		for _, bad := range []string{"DATA RACE", "panic", "fatal error:", "starting a container:"} {
 			if at := strings.Index(string(log), bad); at >= 0 {
-				t.Errorf("%s tells of a %s:\n%s", path, bad, log[max(0, at-500):min(len(log), at+6000)])
+				t.Errorf("%s says %q:\n%s", path, bad, log[max(0, at-500):min(len(log), at+6000)])
 			}
 		}
 	}

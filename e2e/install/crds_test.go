@@ -12,6 +12,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/release"
 	"github.com/berth-lb/berth/e2e/site"
 )
@@ -95,25 +96,19 @@ func (g *ground) ofThisRelease() {
 func otherCRDs(t *testing.T, chart string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "berth")
-	if err := os.CopyFS(dir, os.DirFS(chart)); err != nil {
-		t.Fatal(err)
-	}
+	check.Must(t, os.CopyFS(dir, os.DirFS(chart)))
 	files, err := filepath.Glob(filepath.Join(dir, "crds", "*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("the chart's CRDs are %v, %v", files, err)
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, err)
 		changed := strings.Replace(string(text), "        description: ", "        title: Changed\n        description: ", 1)
 		if changed == string(text) {
 			t.Fatalf("%s has no description to change", file)
 		}
-		if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check.Must(t, os.WriteFile(file, []byte(changed), 0o600))
 	}
 	return dir
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/kubelet"
 	"github.com/berth-lb/berth/e2e/lab"
 	"github.com/berth-lb/berth/e2e/release"
@@ -46,7 +46,7 @@ func newGround(t *testing.T, opts site.Options, reach, env []string) *ground {
 	})
 	g.must(err)
 	t.Cleanup(g.kubelet.Stop)
-	t.Cleanup(g.readLogs)
+	t.Cleanup(func() { check.Logs(t, g.kubelet.Logs()...) })
 	return g
 }
 
@@ -59,9 +59,7 @@ func (g *ground) in(t *testing.T) *ground {
 
 func (g *ground) must(err error) {
 	g.t.Helper()
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	check.Must(g.t, err)
 }
 
 func (g *ground) until(what string, holds func(ctx context.Context) (bool, error)) {
@@ -159,19 +157,4 @@ func (g *ground) page(c *lab.Client, address netip.Addr) {
 
 func url(address netip.Addr) string {
 	return "http://" + netip.AddrPortFrom(address, lab.HTTPPort).String() + "/"
-}
-
-// readLogs fails the test for what must never be in a log.
-func (g *ground) readLogs() {
-	for _, path := range g.kubelet.Logs() {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			g.t.Error(err)
-		}
-		for _, bad := range []string{"WARNING: DATA RACE", "panic:", "starting a container:"} {
-			if at := strings.Index(string(text), bad); at >= 0 {
-				g.t.Errorf("%s:\n%s", path, text[at:min(len(text), at+4000)])
-			}
-		}
-	}
 }

@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/lab"
 	"github.com/berth-lb/berth/e2e/release"
 	"github.com/berth-lb/berth/e2e/site"
@@ -156,7 +157,7 @@ func replacesController(l *life) {
 }
 
 func uninstalls(l *life) {
-	before := [2][]string{ips(l.onSegment), ips(l.routed)}
+	before := [2][]string{check.Addresses(l.onSegment), check.Addresses(l.routed)}
 	l.Allowed(l.t)
 	l.run("uninstall", release.Name, "--wait")
 	for _, o := range []client.ObjectList{&appsv1.DeploymentList{}, &appsv1.DaemonSetList{}, &corev1.PodList{}} {
@@ -175,29 +176,22 @@ func uninstalls(l *life) {
 	}
 	for i, svc := range []*corev1.Service{l.onSegment, l.routed} {
 		l.must(l.API.Get(l.t.Context(), client.ObjectKeyFromObject(svc), svc))
-		if !slices.Equal(ips(svc), before[i]) {
-			l.t.Errorf("%s had %v, and has %v", svc.Name, before[i], ips(svc))
+		if !slices.Equal(check.Addresses(svc), before[i]) {
+			l.t.Errorf("%s had %v, and has %v", svc.Name, before[i], check.Addresses(svc))
 		}
 	}
 }
 
 func installsAgain(l *life) {
-	before := [2][]string{ips(l.onSegment), ips(l.routed)}
+	before := [2][]string{check.Addresses(l.onSegment), check.Addresses(l.routed)}
 	l.install()
 	l.complete()
 	l.must(l.AwaitRoutes(l.t.Context(), l.routed, l.Nodes...))
 	l.reached()
 	for i, svc := range []*corev1.Service{l.onSegment, l.routed} {
 		l.until(svc.Name+" is served", func(ctx context.Context) (bool, error) { return l.Serving(ctx, svc) })
-		if !slices.Equal(ips(svc), before[i]) {
-			l.t.Errorf("%s had %v, and has %v", svc.Name, before[i], ips(svc))
+		if !slices.Equal(check.Addresses(svc), before[i]) {
+			l.t.Errorf("%s had %v, and has %v", svc.Name, before[i], check.Addresses(svc))
 		}
 	}
-}
-
-func ips(svc *corev1.Service) (all []string) {
-	for _, address := range site.Addresses(svc) {
-		all = append(all, address.String())
-	}
-	return all
 }

@@ -11,11 +11,11 @@ import (
 
 	metallb "go.universe.tf/metallb/api/v1beta1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/berth-lb/berth/announce"
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/lab"
 	"github.com/berth-lb/berth/e2e/site"
 )
@@ -90,16 +90,8 @@ func (g *ground) condition(svc *corev1.Service, status metav1.ConditionStatus, r
 		if err := g.API.Get(ctx, client.ObjectKeyFromObject(svc), svc); err != nil {
 			return false, err
 		}
-		c := meta.FindStatusCondition(svc.Status.Conditions, "berth-lb.dev/Serving")
-		if c == nil || c.Status != status || reason != "" && c.Reason != reason {
-			return false, fmt.Errorf("it is %+v", c)
-		}
-		for _, text := range texts {
-			if !strings.Contains(c.Message, text) {
-				return false, fmt.Errorf("it says %q", c.Message)
-			}
-		}
-		return true, nil
+		err := check.Condition(svc, "berth-lb.dev/Serving", status, reason, texts...)
+		return err == nil, err
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/berth-lb/berth/e2e/check"
 	"github.com/berth-lb/berth/e2e/lab"
 	"github.com/berth-lb/berth/e2e/site"
 )
@@ -52,7 +53,7 @@ func newGround(t *testing.T) *ground {
 		SpeakerFlags: []string{"--stand-in-limit=" + standInLimit.String()},
 	})
 	g := &ground{Site: s, t: t, ctx: t.Context()}
-	t.Cleanup(g.noRaces)
+	t.Cleanup(func() { check.Logs(t, g.Logs()...) })
 	g.changeNode("node4", func(n *corev1.Node) { n.Labels[corev1.LabelNodeExcludeBalancers] = "" })
 	for _, c := range s.Clients {
 		sniffer, err := c.Sniff()
@@ -77,9 +78,7 @@ func (g *ground) in(t *testing.T) *ground {
 
 func (g *ground) must(err error) {
 	g.t.Helper()
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	check.Must(g.t, err)
 }
 
 // until returns when what is described holds.

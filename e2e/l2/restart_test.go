@@ -5,8 +5,6 @@ package l2
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -129,22 +127,4 @@ func losesSpeaker(g *ground) {
 	l.pass(2 * time.Second)
 	l.nothingLost()
 	back.oneOwner()
-}
-
-// noRaces fails the test if the race detector found something in a program.
-func (g *ground) noRaces() {
-	logs := []string{g.Controller.LogFile()}
-	for _, p := range g.Speakers {
-		logs = append(logs, p.LogFile())
-	}
-	for _, path := range logs {
-		log, err := os.ReadFile(path)
-		if err != nil {
-			g.t.Error(err)
-			continue
-		}
-		if at := strings.Index(string(log), "WARNING: DATA RACE"); at >= 0 {
-			g.t.Error(fmt.Sprint(path, ":\n", string(log[at:min(len(log), at+4000)])))
-		}
-	}
 }

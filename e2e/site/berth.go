@@ -86,6 +86,15 @@ func (s *Site) startController(ctx context.Context) error {
 	return err
 }
 
+// Logs are the files that hold what Berth's programs say.
+func (s *Site) Logs() []string {
+	paths := []string{s.Controller.LogFile()}
+	for _, p := range s.Speakers {
+		paths = append(paths, p.LogFile())
+	}
+	return paths
+}
+
 // RunSpeaker starts a speaker on a node, be it a second one.
 func (s *Site) RunSpeaker(n *lab.Node) (*lab.Program, error) {
 	pod := podOf(s.berth.speaker, "berth-speaker-"+n.Name, n.Name)
