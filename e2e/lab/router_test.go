@@ -83,6 +83,16 @@ func (s *routed) sees(r *lab.Router, nodes ...*lab.Node) (since time.Time) {
 	return since
 }
 
+// watches waits until a router has BFD with both nodes that announce: a session of
+// BGP is up before, and what breaks then takes the hold time.
+func (s *routed) watches(r *lab.Router) {
+	s.t.Helper()
+	eventually(s.t, "BFD is up at "+r.Name, func(ctx context.Context) bool {
+		states, err := r.BFD(ctx)
+		return err == nil && states[s.Nodes[0].IPv4] == "UP" && states[s.Nodes[1].IPv4] == "UP" && states[s.Nodes[2].IPv4] != "UP"
+	})
+}
+
 func (s *routed) must(err error) {
 	s.t.Helper()
 	if err != nil {
@@ -173,10 +183,7 @@ func tellsWhatItKnows(s *routed) {
 		if unknown, err := r.Paths(s.t.Context(), prefix("192.0.2.0/24")); err != nil || len(unknown) > 0 {
 			s.t.Errorf("%s has %v (%v) for what nobody announces", r.Name, unknown, err)
 		}
-		eventually(s.t, "BFD is up at "+r.Name, func(ctx context.Context) bool {
-			states, err := r.BFD(ctx)
-			return err == nil && states[s.Nodes[0].IPv4] == "UP" && states[s.Nodes[1].IPv4] == "UP" && states[s.Nodes[2].IPv4] != "UP"
-		})
+		s.watches(r)
 	}
 }
 
@@ -212,6 +219,7 @@ func followsAnnouncements(s *routed) {
 
 func partitionsRouter(s *routed) {
 	cut := s.Routers[0]
+	s.watches(cut)
 	began := time.Now()
 	s.must(s.Partition(cut, s.Nodes[1]))
 	s.t.Logf("the route is changed after %s", s.sees(cut, s.Nodes[0]).Sub(began))
@@ -221,6 +229,9 @@ func partitionsRouter(s *routed) {
 }
 
 func losesAnnouncer(s *routed) {
+	for _, r := range s.Routers {
+		s.watches(r)
+	}
 	began := time.Now()
 	s.must(s.CutPower(s.Nodes[1]))
 	for _, r := range s.Routers {
