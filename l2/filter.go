@@ -94,23 +94,29 @@ func ndpFilter(in interest, limit int) []bpf.Instruction {
 // operationSlot is behind those of an address.
 const operationSlot = 4
 
-// forHost puts the check of the kernel's class of a frame before a program.
-// Apart, as only the kernel can run it.
-func forHost(program []bpf.Instruction) []bpf.Instruction {
+// forHost puts the checks of the kernel's class of a frame, and of whose it is,
+// before a program. Apart, as only the kernel can run it.
+//
+// What an interface hands on to one on top of it, as to that of a VLAN, the kernel
+// gives to sockets bound to either. By then it has taken the tag away, so that only
+// the interface tells the one from the other.
+func forHost(program []bpf.Instruction, ifindex int) []bpf.Instruction {
 	return append([]bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtType},
-		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: lastForHost, SkipFalse: 1},
+		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: lastForHost, SkipTrue: 2},
+		bpf.LoadExtension{Num: bpf.ExtInterfaceIndex},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(ifindex), SkipTrue: 1},
 		bpf.RetConstant{Val: 0},
 	}, program...)
 }
 
-// assembleFilter returns a program for the kernel, with at most limit ranges a
-// set, and fewer where they would not fit.
-func assembleFilter(filter func(interest, int) []bpf.Instruction, in interest, limit int) ([]bpf.RawInstruction, error) {
-	program := forHost(filter(in, limit))
+// assembleFilter returns a program for the kernel and an interface, with at most
+// limit ranges a set, and fewer where they would not fit.
+func assembleFilter(filter func(interest, int) []bpf.Instruction, in interest, ifindex, limit int) ([]bpf.RawInstruction, error) {
+	program := forHost(filter(in, limit), ifindex)
 	for len(program) > maxInstructions && limit > 1 {
 		limit /= 2
-		program = forHost(filter(in, limit))
+		program = forHost(filter(in, limit), ifindex)
 	}
 	return bpf.Assemble(program)
 }

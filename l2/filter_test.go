@@ -186,7 +186,7 @@ func TestFilterFits(t *testing.T) {
 	}
 	in := interest{rangesOf(append(slices.Clone(scattered4), scattered6...)), rangesOf(append(slices.Clone(scattered6), scattered4...))}
 	for name, filter := range map[string]func(interest, int) []bpf.Instruction{"ARP": arpFilter, "NDP": ndpFilter} {
-		program, err := assembleFilter(filter, in, mostRanges)
+		program, err := assembleFilter(filter, in, 1, mostRanges)
 		if err != nil || len(program) > maxInstructions {
 			t.Errorf("%s: %d instructions of %d, %v", name, len(program), maxInstructions, err)
 		}
@@ -228,7 +228,7 @@ func BenchmarkFilter(b *testing.B) {
 	}
 	in := interest{announced: rangesOf(announced)}
 	for b.Loop() {
-		if _, err := assembleFilter(arpFilter, in, mostRanges); err != nil {
+		if _, err := assembleFilter(arpFilter, in, 1, mostRanges); err != nil {
 			b.Fatal(err)
 		}
 	}

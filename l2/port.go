@@ -24,6 +24,7 @@ type port struct {
 // socket is a packet socket bound to one interface and one type of frame.
 type socket struct {
 	fd      int
+	ifindex int
 	filter  []bpf.RawInstruction
 	dropped uint64
 }
@@ -31,8 +32,8 @@ type socket struct {
 // openPort opens the sockets of an interface, which receive what in says. The
 // caller closes the port.
 func openPort(ifindex int, in interest) (*port, error) {
-	p := &port{arp: socket{fd: -1}, ndp: socket{fd: -1}}
-	err := p.open(ifindex, in)
+	p := &port{arp: socket{fd: -1, ifindex: ifindex}, ndp: socket{fd: -1, ifindex: ifindex}}
+	err := p.open(in)
 	if err != nil {
 		p.close()
 		return nil, fmt.Errorf("opening interface %d: %w", ifindex, err)
@@ -40,7 +41,7 @@ func openPort(ifindex int, in interest) (*port, error) {
 	return p, nil
 }
 
-func (p *port) open(ifindex int, in interest) error {
+func (p *port) open(in interest) error {
 	for _, s := range []*socket{&p.arp, &p.ndp} {
 		if err := s.open(); err != nil {
 			return err
@@ -50,10 +51,10 @@ func (p *port) open(ifindex int, in interest) error {
 	if err := p.setFilter(in); err != nil {
 		return err
 	}
-	if err := p.arp.bind(ifindex, unix.ETH_P_ARP); err != nil {
+	if err := p.arp.bind(unix.ETH_P_ARP); err != nil {
 		return err
 	}
-	return p.ndp.bind(ifindex, unix.ETH_P_IPV6)
+	return p.ndp.bind(unix.ETH_P_IPV6)
 }
 
 func (p *port) close() {
@@ -108,9 +109,9 @@ func (s *socket) open() error {
 	return nil
 }
 
-func (s *socket) bind(ifindex, protocol int) error {
+func (s *socket) bind(protocol int) error {
 	network := uint16(protocol)<<8 | uint16(protocol)>>8
-	return unix.Bind(s.fd, &unix.SockaddrLinklayer{Ifindex: ifindex, Protocol: network})
+	return unix.Bind(s.fd, &unix.SockaddrLinklayer{Ifindex: s.ifindex, Protocol: network})
 }
 
 // setFilter attaches a filter in place of the one before. Old kernels have
@@ -118,7 +119,7 @@ func (s *socket) bind(ifindex, protocol int) error {
 // less.
 func (s *socket) setFilter(filter func(interest, int) []bpf.Instruction, in interest) error {
 	for limit := mostRanges; ; limit /= 2 {
-		program, err := assembleFilter(filter, in, limit)
+		program, err := assembleFilter(filter, in, s.ifindex, limit)
 		if err != nil {
 			return err
 		}

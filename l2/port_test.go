@@ -200,7 +200,7 @@ func TestPortFiltersWithLittleMemory(t *testing.T) {
 		send(t, far, asked)
 		awaitFrame(t, from, asked)
 	}
-	whole, err := assembleFilter(ndpFilter, in, mostRanges)
+	whole, err := assembleFilter(ndpFilter, in, 1, mostRanges)
 	if err != nil || len(near.ndp.filter) >= len(whole) {
 		t.Errorf("the filter has %d instructions of %d, %v: nothing was tested", len(near.ndp.filter), len(whole), err)
 	}
@@ -389,4 +389,34 @@ func TestPortConvincesTheKernel(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An interface on top of another one is on a segment of its own, though its frames
+// come in by the other one: what is asked there concerns that one nothing.
+func TestPortsOnOneDeviceHearTheirOwnSegments(t *testing.T) {
+	t.Parallel()
+	s := newSegment(t)
+	top := mac{2, 0, 0, 0, 0, 0x77}
+	s.near.must("making an interface on top", func() error {
+		attributes := named("upper")
+		attributes.ParentIndex, attributes.HardwareAddr = s.nearLink.Attrs().Index, top[:]
+		return netlink.LinkAdd(&netlink.Macvlan{LinkAttrs: attributes, Mode: netlink.MACVLAN_MODE_BRIDGE})
+	})
+	s.near.up("upper")
+	in := interest{announced: rangesOf([]netip.Addr{vip4, vip6})}
+	lower, upper, far := s.near.port(s.nearLink, in), s.near.port(s.near.running("upper"), in), s.far.port(s.farLink, interest{})
+	for _, c := range []struct {
+		asked        []byte
+		lower, upper *socket
+	}{
+		{appendARPRequest(nil, askerMAC, asker4, broadcast, vip4), &lower.arp, &upper.arp},
+		{appendNS(nil, askerMAC, asker6, broadcast, vip6), &lower.ndp, &upper.ndp},
+	} {
+		below, above := bytes.Clone(c.asked), bytes.Clone(c.asked)
+		copy(below, s.nearLink.Attrs().HardwareAddr)
+		copy(above, top[:])
+		send(t, far, above, below)
+		awaitFrame(t, c.upper, above)
+		awaitFrame(t, c.lower, below)
+	}
 }
