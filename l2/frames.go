@@ -4,6 +4,7 @@ package l2
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -72,7 +73,12 @@ func (t *thread) answer(p *station, f *frame, owner mac) {
 // reach it.
 func (t *thread) testify(now time.Time, p *station, f *frame, peer string) {
 	n := t.peers[peer]
-	if n == nil || !n.watched || t.macs[f.source] == "" || !f.sender.IsUnspecified() || len(t.witnesses) >= mostWitnesses {
+	if n == nil || !n.watched || t.macs[f.source] == "" || !f.sender.IsUnspecified() {
+		return
+	}
+	// Those of a node that is dead get no answer, and must not take up the room.
+	t.witnesses = slices.DeleteFunc(t.witnesses, func(w witness) bool { return now.After(w.expire) })
+	if len(t.witnesses) >= mostWitnesses {
 		return
 	}
 	t.witnesses = append(t.witnesses, witness{peer: peer, asker: f.source, port: p.index, expire: now.Add(patience)})

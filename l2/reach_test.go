@@ -182,3 +182,25 @@ func TestASessionThatIsReplacedIsNotUp(t *testing.T) {
 		}
 	})
 }
+
+// Nobody answers for a node that is dead. Who asked on behalf of others in vain must
+// not take up the room of those who ask for a node that is there.
+func TestWitnessesMakeRoom(t *testing.T) {
+	t.Parallel()
+	a := newTestThread(t, Options{})
+	now, b := time.Now(), netip.MustParseAddr("192.0.2.2")
+	a.know(map[string]host{"b": {addresses: []netip.Addr{b}}})
+	a.peers["b"].watched, a.macs[askerMAC] = true, "c"
+	probe := frame{kind: request, source: askerMAC, owner: askerMAC, target: b, sender: netip.IPv4Unspecified()}
+	for range 2 * mostWitnesses {
+		a.testify(now, &station{}, &probe, "b")
+	}
+	if n := len(a.witnesses); n != mostWitnesses {
+		t.Errorf("%d wait, want %d", n, mostWitnesses)
+	}
+	now = now.Add(2 * patience)
+	a.testify(now, &station{}, &probe, "b")
+	if n := len(a.witnesses); n != 1 || a.witnesses[0].expire != now.Add(patience) {
+		t.Errorf("later %d wait, want the one that has just asked", n)
+	}
+}
