@@ -147,7 +147,9 @@ func (t *thread) speak(now time.Time, e effect) {
 			t.send(p, appendQuestion(t.out[:0], p.mac, unspecified(e.address), broadcast, e.address))
 		})
 	case inquire:
-		t.onPorts(e.address, func(p *station) { t.question(p, broadcast, e.address) })
+		t.onPorts(e.address, func(p *station) {
+			t.send(p, appendQuestion(t.out[:0], p.mac, p.inquirer(e.address), broadcast, e.address))
+		})
 	case ask:
 		t.ask(now, e.peer)
 	}

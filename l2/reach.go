@@ -467,3 +467,17 @@ func (p *station) source(peer netip.Addr) netip.Addr {
 	}
 	return unspecified(peer)
 }
+
+// inquirer returns the address of the interface that asks on it who announces one,
+// which may be of any prefix: a question in nobody's name would be a call.
+func (p *station) inquirer(about netip.Addr) netip.Addr {
+	if source := p.source(about); !source.IsUnspecified() {
+		return source
+	}
+	for _, prefix := range p.link.addresses {
+		if prefix.Addr().Is4() == about.Is4() {
+			return prefix.Addr()
+		}
+	}
+	return unspecified(about)
+}

@@ -204,3 +204,30 @@ func TestWitnessesMakeRoom(t *testing.T) {
 		t.Errorf("later %d wait, want the one that has just asked", n)
 	}
 }
+
+// Who announces asks in its own name whether others do, also where the address is of
+// another prefix: asked in nobody's, they would take it for the call of one that
+// should not be it, and announce.
+func TestAnInquiryIsNoCall(t *testing.T) {
+	t.Parallel()
+	s := newSegment(t)
+	far := s.far.port(s.farLink, interest{announced: rangesOf([]netip.Addr{vip4, vip6})})
+	own4, own6 := netip.MustParsePrefix("198.51.100.1/24"), netip.MustParsePrefix("fe80::1/64")
+	a := newTestThread(t, Options{})
+	s.near.do(func() {
+		now, m := time.Now(), linkMAC(s.nearLink)
+		a.setLinks(now, []link{{index: s.nearLink.Attrs().Index, name: "near", mac: m, up: true, addresses: []netip.Prefix{own4, own6}}})
+		for _, c := range []struct {
+			address netip.Addr
+			socket  *socket
+			want    []byte
+		}{
+			{vip4, &far.arp, appendARPRequest(nil, m, own4.Addr(), broadcast, vip4)},
+			{vip6, &far.ndp, appendNS(nil, m, own6.Addr(), broadcast, vip6)},
+		} {
+			a.claim(now, c.address, Claim{Order: []string{"a"}})
+			a.speak(now, effect{kind: inquire, address: c.address})
+			awaitFrame(t, c.socket, c.want)
+		}
+	})
+}
