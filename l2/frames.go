@@ -95,6 +95,7 @@ func (t *thread) learn(now time.Time, p *station, f *frame, peer string) {
 	}
 	if direct && n.port == 0 && n.address == f.target {
 		n.discover(p, f)
+		t.overhear(n)
 	}
 	if direct && n.port == 0 {
 		return

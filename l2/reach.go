@@ -247,8 +247,12 @@ func (t *thread) beginSession(n *neighbour) {
 		return
 	}
 	n.session = c.Key()
-	if p := t.ports[n.port]; p != nil {
-		// To hear of it when others look for the node.
+	t.overhear(n)
+}
+
+// overhear has this node hear of it when others look for one that it watches.
+func (t *thread) overhear(n *neighbour) {
+	if p := t.ports[n.port]; p != nil && n.session != (bfd.Key{}) {
 		t.joinOn(p, n.address)
 	}
 }

@@ -118,6 +118,16 @@ func TestNodesThatNoPrefixPlaces(t *testing.T) {
 				if n := a.peers["b"]; n.mac != tc.want {
 					t.Errorf("it is lost again")
 				}
+				six := netip.MustParseAddr("2001:db8:1::2")
+				a.know(map[string]host{"b": {[]netip.Addr{six}, tc.hardware}})
+				a.perform(now)
+				for _, m := range tc.answers {
+					send(t, far, appendNA(nil, m, m, six, allNodesMAC, allNodes, override))
+					a.readFrames(t, 1)
+				}
+				if joined := memberships(t, "near")[solicitedNode(six)] != ""; joined != tc.want.host() {
+					t.Errorf("it hears of others that look for the node: %v", joined)
+				}
 				a.setLinks(now, []link{})
 				if n := a.peers["b"]; n.port != 0 || n.mac.host() {
 					t.Errorf("without an interface it is at %v on %d", n.mac, n.port)

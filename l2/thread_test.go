@@ -19,11 +19,19 @@ import (
 // newTestThread returns a thread of node a, whose ports go with the test.
 func newTestThread(t *testing.T, o Options) *thread {
 	t.Helper()
+	return newTestAnnouncer(t, o).thread
+}
+
+func newTestAnnouncer(t *testing.T, o Options) *Announcer {
+	t.Helper()
 	o.Node, o.Usable, o.OnInterfaces = "a", func(string) bool { return true }, func(map[string]string) {}
 	if o.OnHeld == nil {
 		o.OnHeld = func(netip.Addr, bool, []string) {}
 	}
-	a := newThread(New(o), newProtocol("a", defaults))
+	o.LivenessInterval, o.LivenessMultiplier = 100*time.Millisecond, 3
+	announcer := New(o)
+	announcer.thread = newThread(announcer, newProtocol("a", defaults))
+	a := announcer.thread
 	waker, err := epoll.New()
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +41,7 @@ func newTestThread(t *testing.T, o Options) *thread {
 		a.closePorts()
 		waker.Close()
 	})
-	return a
+	return announcer
 }
 
 // know tells a thread of nodes.
