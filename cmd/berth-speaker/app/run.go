@@ -59,14 +59,23 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer stopEvents()
-
-	live, err := client.NewWithWatch(config, client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	s, err := build(mgr, recorder, log, o)
 	if err != nil {
-		return fmt.Errorf("setting up a client: %w", err)
+		return err
+	}
+	running, stop := yielding(ctx, log, s)
+	defer stop()
+	return mgr.Start(logr.NewContext(running, log))
+}
+
+// build has mgr run a speaker with all that it works with.
+func build(mgr manager.Manager, recorder speaker.EventRecorder, log logr.Logger, o *options) (*speaker.Speaker, error) {
+	live, err := client.NewWithWatch(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("setting up a client: %w", err)
 	}
 	told := &listener{}
-	layer2 := newAnnouncer(o, log, told)
-	routers := newRouters(log, told)
+	layer2, routers := newAnnouncer(o, log, told), newRouters(log, told)
 	s := speaker.New(speaker.Options{
 		Node:                o.nodeName,
 		Namespace:           o.namespace,
@@ -83,26 +92,30 @@ func run(ctx context.Context, o *options) error {
 	})
 	told.Speaker, routers.speaker = s, s
 	if err := s.SetupWithManager(mgr); err != nil {
-		return err
+		return nil, err
 	}
-	for _, c := range []prometheus.Collector{
-		s.Collector(o.endpoints.MetalLBNames), newCollector(layer2.Counters, o.endpoints.MetalLBNames), newBFDCollector(routers.BFDCounters),
-	} {
+	metallbNames := o.endpoints.MetalLBNames
+	if err := register(s.Collector(metallbNames), newCollector(layer2.Counters, metallbNames), newBFDCollector(routers.BFDCounters)); err != nil {
+		return nil, err
+	}
+	if err := mgr.AddReadyzCheck("synced", s.Ready); err != nil {
+		return nil, err
+	}
+	for _, run := range []manager.RunnableFunc{layer2.Run, routers.run, tidy} {
+		if err := mgr.Add(run); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func register(all ...prometheus.Collector) error {
+	for _, c := range all {
 		if err := metrics.Registry.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
 	}
-	if err := mgr.AddReadyzCheck("synced", s.Ready); err != nil {
-		return err
-	}
-	for _, run := range []manager.RunnableFunc{layer2.Run, routers.run, tidy} {
-		if err := mgr.Add(run); err != nil {
-			return err
-		}
-	}
-	running, stop := yielding(ctx, log, s)
-	defer stop()
-	return mgr.Start(logr.NewContext(running, log))
+	return nil
 }
 
 // yieldTime bounds how long other nodes are waited for that are to take over what
