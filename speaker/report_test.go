@@ -3,7 +3,10 @@ package speaker
 import (
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	metallb "go.universe.tf/metallb/api/v1beta1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -81,4 +84,36 @@ func TestStateIsWrittenOnceAndKeepsWhatIsNotOurs(t *testing.T) {
 			t.Errorf("%+v is reported as %q", c.ipvs, status)
 		}
 	}
+}
+
+// No event tells what kube-proxy sets in the kernel, when it starts after the speaker
+// or its configuration is another one.
+func TestWhatKubeProxySetsIsSeenInTheEnd(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, cluster("a")...)
+		a := w.startBlind("a")
+		var now atomic.Pointer[IPVS]
+		now.Store(&IPVS{})
+		a.Speaker.IPVS = func([]string) IPVS { return *now.Load() }
+		a.Speaker.Interfaces(map[string]string{"eth0": "02:00:00:00:00:01"})
+		for _, c := range []struct {
+			ipvs IPVS
+			want metav1.ConditionStatus
+		}{{IPVS{}, ""}, {IPVS{Used: true, Answering: []string{"eth0"}}, metav1.ConditionFalse}, {IPVS{Used: true}, metav1.ConditionTrue}} {
+			now.Store(&c.ipvs)
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			state, err := a.ownState(t.Context(), w.api)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var status metav1.ConditionStatus
+			if condition := meta.FindStatusCondition(state.Status.Conditions, conditionARP); condition != nil {
+				status = condition.Status
+			}
+			if status != c.want {
+				t.Errorf("%+v is reported as %q", c.ipvs, status)
+			}
+		}
+	})
 }

@@ -64,6 +64,7 @@ func (s *Speaker) start(ctx context.Context) error {
 	s.begun = time.Now()
 	s.ready.Store(true)
 	s.waker.wake(task{subject: theSessions})
+	s.waker.wake(task{subject: ownReport})
 	s.Log.Info("Announcing may begin", "services", len(s.book.services), "addresses", len(s.book.addresses), "prefixes", s.routes.count())
 	return nil
 }

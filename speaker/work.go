@@ -20,6 +20,10 @@ import (
 // a row of racks goes, so do many nodes.
 const compilePace = 100 * time.Millisecond
 
+// reviewPace is how often the report is looked at though nothing has happened: of
+// what kube-proxy sets in the kernel no event tells.
+const reviewPace = time.Minute
+
 // Reconcile does one task.
 func (s *Speaker) Reconcile(ctx context.Context, t task) (reconcile.Result, error) {
 	if !s.started {
@@ -35,7 +39,7 @@ func (s *Speaker) Reconcile(ctx context.Context, t task) (reconcile.Result, erro
 		}
 		return s.result(ctx, 0, s.configure(ctx))
 	case ownReport:
-		return s.result(ctx, 0, s.reviewReport(ctx))
+		return s.result(ctx, reviewPace, s.reviewReport(ctx))
 	case thePeers:
 		return s.result(ctx, 0, s.reviewPeers(ctx))
 	case theSessions:
