@@ -67,12 +67,11 @@ func arpFilter(in interest, limit int) []bpf.Instruction {
 }
 
 // ndpFilter returns a program that accepts neighbour solicitations and
-// advertisements whose target is announced or a peer's address, as arpFilter
-// does.
+// advertisements that matter, as arpFilter does.
 func ndpFilter(in interest, limit int) []bpf.Instruction {
 	var a assembler
 	announcedSet, peerSet := words(in.announced, false, limit), words(in.peers, false, limit)
-	known, isPeer, yes, no := a.label(), a.label(), a.label(), a.label()
+	known, isPeer, fromPeer, yes, no := a.label(), a.label(), a.label(), a.label(), a.label()
 
 	a.add(bpf.LoadAbsolute{Off: 12, Size: 2})
 	a.unless(bpf.JumpEqual, typeIPv6, no)
@@ -87,7 +86,15 @@ func ndpFilter(in interest, limit int) []bpf.Instruction {
 	}
 	a.match(announcedSet, yes, isPeer)
 	a.bind(isPeer)
-	a.match(peerSet, yes, no)
+	a.match(peerSet, fromPeer, no)
+	a.bind(fromPeer)
+	a.add(bpf.LoadAbsolute{Off: ndpType, Size: 1})
+	a.when(bpf.JumpEqual, advertisement, yes)
+	for i := range 4 {
+		a.add(bpf.LoadAbsolute{Off: ipv6Source + 4*uint32(i), Size: 4})
+		a.unless(bpf.JumpEqual, 0, no)
+	}
+	a.jump(yes)
 	return a.end(yes, no)
 }
 

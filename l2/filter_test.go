@@ -90,7 +90,9 @@ func TestFilterNDP(t *testing.T) {
 		{"another speaker announces", appendGratuitous(nil, reply, askerMAC, askerMAC, vip), true},
 		{"another speaker answers", appendNA(nil, askerMAC, askerMAC, vip, ownMAC, asker6, solicited), true},
 		{"a peer's kernel answers", appendNA(nil, askerMAC, askerMAC, peer, ownMAC, asker6, solicited), true},
-		{"asks for a peer", appendNS(nil, askerMAC, asker6, broadcast, peer), true},
+		{"a peer tells of itself", appendGratuitous(nil, reply, askerMAC, askerMAC, peer), true},
+		{"somebody probes for a peer's address", appendNS(nil, askerMAC, netip.Addr{}, broadcast, peer), true},
+		{"every host asks for nodes", appendNS(nil, askerMAC, asker6, broadcast, peer), false},
 		{"an address beside", appendNS(nil, askerMAC, asker6, broadcast, other), false},
 		{"an address beside announces", appendGratuitous(nil, reply, askerMAC, askerMAC, other), false},
 		{"a router advertisement", edit(asked, ndpType, 134), false},
@@ -137,7 +139,7 @@ func TestFilterIsExact(t *testing.T) {
 			in := interest{rangesOf(slices.Clone(announced)), rangesOf(slices.Clone(peers))}
 			filter, asks := arpFilter, func(a netip.Addr) []byte { return appendARPGratuitous(nil, request, askerMAC, askerMAC, a) }
 			if v6 {
-				filter, asks = ndpFilter, func(a netip.Addr) []byte { return appendNS(nil, askerMAC, asker6, broadcast, a) }
+				filter, asks = ndpFilter, func(a netip.Addr) []byte { return appendNS(nil, askerMAC, netip.Addr{}, broadcast, a) }
 			}
 			pass := passes(t, filter(in, mostRanges))
 			for _, a := range append(announced, peers...) {
