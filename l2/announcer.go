@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -94,16 +95,19 @@ func (a *Announcer) Unclaim(address netip.Addr) {
 	a.mail.post(func(time.Time) { a.thread.unclaim(address) })
 }
 
-// SetPeers tells of all nodes, by name. Nobody else is listened to.
+// SetPeers tells of all nodes, by name. Nobody else is listened to. An address that
+// several have is this node's, or the first one's.
 func (a *Announcer) SetPeers(nodes map[string]Host) {
-	known, others := map[netip.Addr]string{}, map[string]host{}
-	for name, n := range nodes {
+	known, others, own := map[netip.Addr]string{}, map[string]host{}, nodes[a.opts.Node].Addresses
+	for _, name := range slices.Sorted(maps.Keys(nodes)) {
 		if name == a.opts.Node {
 			continue
 		}
-		others[name] = n.parse()
-		for _, address := range n.Addresses {
-			known[address] = name
+		others[name] = nodes[name].parse()
+		for _, address := range nodes[name].Addresses {
+			if _, taken := known[address]; !taken && !slices.Contains(own, address) {
+				known[address] = name
+			}
 		}
 	}
 	a.known.Store(&known)

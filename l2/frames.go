@@ -164,7 +164,8 @@ func (t *thread) ask(now time.Time, name string) {
 	if p == nil {
 		t.greet(name) // the answer is for the next time
 		before := t.protocol.stateOf(name)
-		t.protocol.unasked(now, name, len(t.waysTo(n)) > 0)
+		nowhere := n != nil && !n.address.IsValid()
+		t.protocol.unasked(now, name, nowhere || len(t.waysTo(n)) > 0)
 		if now := t.protocol.stateOf(name); now == unasked && before != now {
 			t.log.Info("The session with a node is down, and no interface leads to its kernel: unless it is heard its addresses will move", "node", name)
 		}

@@ -198,8 +198,9 @@ func (m *protocol) answered(now time.Time, name string, hw mac, port int, direct
 
 // unasked says that the question to a peer could not be put where it is known to
 // be. That proves nothing about the peer, so that it is given time. elsewhere
-// says that it was put somewhere at least: otherwise this node is the one that is
-// cut off, and what it concludes from that would be wrong.
+// says that it was put somewhere at least, or that there is no address to ask for:
+// otherwise this node is the one that is cut off, and what it concludes from that
+// would be wrong.
 func (m *protocol) unasked(now time.Time, name string, elsewhere bool) {
 	p := m.peers[name]
 	if p == nil || !p.asking() {

@@ -38,6 +38,7 @@ type neighbour struct {
 
 // setPeers takes over who the other nodes are.
 func (t *thread) setPeers(now time.Time, nodes map[string]host, known map[netip.Addr]string) {
+	t.release(now, known)
 	t.names, t.stale = known, true
 	t.dismiss(now)
 	for name := range t.peers {
@@ -53,12 +54,24 @@ func (t *thread) setPeers(now time.Time, nodes map[string]host, known map[netip.
 			n = &neighbour{name: name, watched: t.protocol.watches(name)}
 			t.peers[name] = n
 		}
-		n.addresses = h.addresses
+		n.addresses = slices.DeleteFunc(h.addresses, func(a netip.Addr) bool { return known[a] != name })
 		if !maps.Equal(n.hardware, h.hardware) {
 			n.hardware, n.seen = h.hardware, nil
 		}
 	}
 	t.reach(now)
+}
+
+// release ends the sessions with addresses that become another node's, before
+// that one begins its own.
+func (t *thread) release(now time.Time, known map[netip.Addr]string) {
+	for name, n := range t.peers {
+		if known[n.address] != t.names[n.address] {
+			t.endSession(n)
+			n.address, n.port, n.mac = netip.Addr{}, 0, mac{}
+			t.protocol.renewed(now, name)
+		}
+	}
 }
 
 // reach finds the nodes on the interfaces that there are, and uses these.
@@ -141,15 +154,20 @@ func (n *neighbour) macOn(p *station) mac {
 	return named
 }
 
-// dismiss notes which sessions from nodes are nobody's any more: the end of
-// those is not told.
+// dismiss notes which sessions from nodes are another node's from now on, or
+// nobody's any more: neither is told.
 func (t *thread) dismiss(now time.Time) {
 	for address, name := range t.watchers {
-		if t.names[address] != name {
-			delete(t.watchers, address)
-			if !t.watchedBy(name) {
-				t.protocol.left(now, name)
-			}
+		other := t.names[address]
+		if other == name {
+			continue
+		}
+		delete(t.watchers, address)
+		if !t.watchedBy(name) {
+			t.protocol.left(now, name)
+		}
+		if other != "" {
+			t.watched(now, other, address, true)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-lb/berth/bfd"
 	"github.com/berth-lb/berth/epoll"
 )
 
@@ -240,4 +241,84 @@ func TestAnInquiryIsNoCall(t *testing.T) {
 			awaitFrame(t, c.socket, c.want)
 		}
 	})
+}
+
+// A machine that got another name, or a node with the address of one that is gone:
+// the session that was there says nothing about either any more, and there is one
+// with the node that has the address now.
+func TestAnAddressGoesToAnotherNode(t *testing.T) {
+	t.Parallel()
+	s := newSegment(t)
+	x, y := netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.3")
+	for range 20 { // maps have no order
+		a := newTestThread(t, Options{})
+		s.near.do(func() {
+			now := time.Now()
+			interfaces(netip.MustParsePrefix("192.0.2.1/24"))(a, s)
+			a.know(map[string]host{"b": {addresses: []netip.Addr{x}}, "c": {addresses: []netip.Addr{y}}})
+			a.protocol.start(now)
+			a.claim(now, vip4, Claim{Order: []string{"b", "a"}, Recorded: "b"})
+			a.claim(now, vip6, Claim{Order: []string{"c", "a"}, Recorded: "c"})
+			a.perform(now)
+			a.protocol.session(now, "b", true)
+			a.protocol.session(now, "c", true)
+			a.session(now, "b", bfd.Event{Key: bfd.Key{Peer: x, Passive: true}, State: bfd.Up})
+			a.know(map[string]host{"b": {}, "c": {addresses: []netip.Addr{x}}})
+			a.perform(now)
+			for _, name := range []string{"b", "c"} {
+				if state := a.protocol.stateOf(name); state != unknown {
+					t.Fatalf("%s is %v", name, state)
+				}
+			}
+			if all := a.sessions.Sessions(); len(all) != 1 || all[0].Peer != x {
+				t.Fatalf("there are the sessions %+v", all)
+			}
+			if m := a.protocol; m.watchers != 1 || !m.peers["c"].joined || m.peers["b"].joined {
+				t.Fatalf("%d nodes watch this one", m.watchers)
+			}
+		})
+	}
+}
+
+// Nothing tells whether a node is there that has no address, or none of its own: it
+// is given time, and no more.
+func TestANodeWithoutAnAddress(t *testing.T) {
+	t.Parallel()
+	x, own := netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.1")
+	for _, tc := range []struct {
+		reason string
+		nodes  map[string]Host
+	}{
+		{"it has none", map[string]Host{"b": {}}},
+		{"another one has it as well", map[string]Host{"b": {Addresses: []netip.Addr{x}}, "aa": {Addresses: []netip.Addr{x}}}},
+		{"this one has it as well", map[string]Host{"b": {Addresses: []netip.Addr{own}}, "a": {Addresses: []netip.Addr{own}}}},
+	} {
+		t.Run(tc.reason, func(t *testing.T) {
+			t.Parallel()
+			s := newSegment(t)
+			for range 20 { // maps have no order
+				announcer := newTestAnnouncer(t, Options{})
+				a := announcer.thread
+				s.near.do(func() {
+					now := time.Now()
+					interfaces(netip.MustParsePrefix("192.0.2.1/24"))(a, s)
+					announcer.SetPeers(tc.nodes)
+					for _, do := range announcer.mail.take() {
+						do(now)
+					}
+					a.protocol.start(now)
+					a.claim(now, vip4, Claim{Order: []string{"b", "a"}, Recorded: "b"})
+					a.perform(now)
+					if all := a.sessions.Sessions(); len(all) > 0 {
+						t.Fatalf("there are the sessions %+v", all)
+					}
+					a.protocol.tick(now.Add(defaults.greeting))
+					a.perform(now)
+					if state := a.protocol.stateOf("b"); state != unasked {
+						t.Fatalf("it is %v", state)
+					}
+				})
+			}
+		})
+	}
 }

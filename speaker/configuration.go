@@ -67,6 +67,7 @@ func readConfiguration(ctx context.Context, r client.Reader, namespace, self str
 	for i := range nodes.Items {
 		c.add(&nodes.Items[i], reports)
 	}
+	c.disown()
 	slices.SortFunc(c.Nodes, func(a, b announce.Node) int { return strings.Compare(a.Name, b.Name) })
 	sortPeers(c.speakers)
 	return c, nil
@@ -98,6 +99,26 @@ func (c *configuration) add(node *corev1.Node, reports map[string]*announce.Spea
 	c.hosts[node.Name] = host
 	if node.Name == c.Self {
 		c.own = node
+	}
+}
+
+// disown forgets where nodes are that are believed dead if another one is there: a
+// machine that got a new name would pass for the old node, alive, from which nobody
+// would take over.
+func (c *configuration) disown() {
+	dead := func(n announce.Node) bool { return n.Name != c.Self && announce.BelievedDead(n.Node) }
+	taken := map[netip.Addr]bool{}
+	for _, n := range c.Nodes {
+		if !dead(n) {
+			for _, address := range c.hosts[n.Name].Addresses {
+				taken[address] = true
+			}
+		}
+	}
+	for _, n := range c.Nodes {
+		if dead(n) && slices.ContainsFunc(c.hosts[n.Name].Addresses, func(a netip.Addr) bool { return taken[a] }) {
+			c.hosts[n.Name] = Host{}
+		}
 	}
 }
 

@@ -25,3 +25,34 @@ func TestHardwareIsReportedAndPassedOn(t *testing.T) {
 		}
 	})
 }
+
+// A machine that got another name has two Nodes for a while. The old one is not to
+// pass for alive by the address, or the hardware, of the new one.
+func TestADeadNodeWhoseAddressAnotherOneHas(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, cluster("a", "b", "old-b", "c")...)
+		a := w.start("a")
+		knows := func(node string) Host {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			a.fakeLayer2.mu.Lock()
+			defer a.fakeLayer2.mu.Unlock()
+			return a.fakeLayer2.peers[node]
+		}
+		at := func(node string) Host { return Host{Addresses: internalAddresses(testNode(node))} }
+		for _, c := range []struct {
+			reason, lost string
+			want         map[string]Host
+		}{
+			{"nobody knows yet", "c", map[string]Host{"b": at("b"), "old-b": at("b"), "c": at("c")}},
+			{"the old one is dead", "old-b", map[string]Host{"b": at("b"), "old-b": {}, "c": at("c")}},
+		} {
+			w.lose(c.lost)
+			for node, want := range c.want {
+				if got := knows(node); !got.equal(want) {
+					t.Errorf("%s: of %s layer 2 knows %+v, want %+v", c.reason, node, got, want)
+				}
+			}
+		}
+	})
+}
