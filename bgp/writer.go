@@ -20,11 +20,13 @@ var errStopped = errors.New("stopped")
 // writer sends what is in the outbox of a session that stands, and keepalives
 // where there is nothing.
 type writer struct {
-	conn    *net.TCPConn
+	conn    net.Conn
 	outbox  *outbox
 	agreed  agreement
 	updates *atomic.Uint64
 	buffer  []byte
+	// sent is when the last message was.
+	sent time.Time
 	// stop ends it, between messages if it can.
 	stop chan struct{}
 	// done is closed when it has ended, for err.
@@ -32,9 +34,9 @@ type writer struct {
 	err  error
 }
 
-func newWriter(conn *net.TCPConn, o *outbox, agreed agreement, updates *atomic.Uint64) *writer {
+func newWriter(conn net.Conn, o *outbox, agreed agreement, updates *atomic.Uint64) *writer {
 	return &writer{
-		conn: conn, outbox: o, agreed: agreed, updates: updates, buffer: make([]byte, 0, maxMessage),
+		conn: conn, outbox: o, agreed: agreed, updates: updates, buffer: make([]byte, 0, maxMessage), sent: time.Now(),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -58,12 +60,13 @@ func (w *writer) run(expired func()) {
 	}
 }
 
-// silence is how long nothing may be sent, from now on (RFC 4271 section 4.4).
+// silence ends when nothing has been sent for long enough (RFC 4271 section 4.4),
+// however often there was nothing to send.
 func (w *writer) silence() <-chan time.Time {
 	if w.agreed.keepalive == 0 {
 		return nil
 	}
-	return time.After(jitter(w.agreed.keepalive))
+	return time.After(time.Until(w.sent.Add(jitter(w.agreed.keepalive))))
 }
 
 // empty sends until there is nothing left.
@@ -96,6 +99,7 @@ func (w *writer) send(m []byte) error {
 	default:
 	}
 	_, err := w.conn.Write(m)
+	w.sent = time.Now()
 	return err
 }
 
