@@ -5,6 +5,7 @@ package bgp
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -18,14 +19,22 @@ import (
 // send to, one a family, invalid where there is none.
 type locals struct{ v4, v6 netip.Addr }
 
+// againAddresses is the pause before the kernel is asked again for what it did not
+// tell. It gives up a list when any address of the node changes meanwhile.
+const againAddresses = time.Second
+
 // addressesOf are all addresses of this node on an interface, as the kernel
-// lists them. An error may only mean that they changed meanwhile, which is told.
+// lists them.
 func addressesOf(index int) ([]netlink.Addr, error) {
 	if index == 0 {
 		return nil, nil
 	}
 	link := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: index}}
-	all, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	var all []netlink.Addr
+	err := error(netlink.ErrDumpInterrupted)
+	for tries := 3; tries > 0 && errors.Is(err, netlink.ErrDumpInterrupted); tries-- {
+		all, err = netlink.AddrList(link, netlink.FAMILY_ALL)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listing the addresses of interface %d: %w", index, err)
 	}
@@ -86,12 +95,11 @@ func rankOf(a netlink.Addr) int {
 // followAddresses calls changed with the index of each interface whose addresses
 // have changed, and with 0 where it may be any, until ctx ends.
 func followAddresses(ctx context.Context, changed func(index int), failed func(error)) {
-	const again = time.Second
 	for ctx.Err() == nil {
 		if err := hearAddresses(ctx, changed); ctx.Err() == nil {
 			failed(err)
 		}
-		pause(ctx, again)
+		pause(ctx, againAddresses)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -127,6 +128,26 @@ func TestNextHopsFollowAddresses(t *testing.T) {
 			return strings.Contains(s.Error, lacks) == (c.via == "") && s.LacksIPv6 == (c.via == "") && !s.LacksIPv4
 		})
 	}
+}
+
+// A list that can't be had when a session begins is had later, though nobody
+// tells that anything changed on this interface.
+func TestNextHopsAreLookedForAgain(t *testing.T) {
+	r := newRouter(t, "127.0.50.21:17952", 64600, nil)
+	var looks atomic.Int32
+	a := run(t, func(a *Announcer) {
+		a.addressesOf = func(int) ([]netlink.Addr, error) {
+			if looks.Add(1) < 3 {
+				return nil, errors.New("interrupted")
+			}
+			return listed(t, "2001:db8::9/64"), nil
+		}
+	})
+	a.SetPeers([]Peer{r.peer("r")})
+	six := netip.MustParsePrefix("2001:db8:64::7/128")
+	a.Announce(six, to("r"))
+	a.Synced()
+	r.await("the prefix", func(s snapshot) bool { return strings.HasSuffix(s.routes[six], "via 2001:db8::9") })
 }
 
 // The kernel tells of addresses that come and go, and lists them as choose wants

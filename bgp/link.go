@@ -42,6 +42,8 @@ type link struct {
 	session   session
 	addresses []netlink.Addr
 	hops      nextHops
+	// again: the addresses are to be looked at once more before long.
+	again bool
 	// saidAt is when the router last said why there is no session.
 	saidAt time.Time
 	// quick counts sessions in a row that did not stand for long.

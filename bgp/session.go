@@ -58,14 +58,37 @@ func (l *link) up(s session) {
 func (l *link) readdress() bool {
 	all, err := l.t.addressesOf(l.session.route.index)
 	if err != nil {
-		l.t.opts.Log.Error(err, "Next hops stay as they are", "peer", l.peer.Name)
+		l.t.opts.Log.Error(err, "Next hops stay as they are for a moment", "peer", l.peer.Name)
 		all = l.addresses
+		l.readdressAgain()
 	}
 	l.addresses = all
 	hops := hopsFor(l.address, choose(all, l.peer.Source)).resolve(l.session.local, l.session.extended)
 	changed := hops != l.hops
 	l.hops = hops
 	return changed
+}
+
+// readdressAgain looks again after a pause: nobody tells when a list can be had.
+func (l *link) readdressAgain() {
+	if l.again {
+		return
+	}
+	l.again = true
+	time.AfterFunc(againAddresses, func() {
+		l.later(func() {
+			l.again = false
+			l.rehop()
+		})
+	})
+}
+
+// rehop tells the router of other next hops, if there are.
+func (l *link) rehop() {
+	if l.state == Established && l.readdress() {
+		l.attempt.outbox.put(l.all())
+		l.t.opts.Log.Info("Next hops have changed", "peer", l.peer.Name, "ipv4", l.hops.v4, "ipv6", l.hops.v6)
+	}
 }
 
 // lacks are the families that were asked for and that a session that stands

@@ -118,10 +118,8 @@ func (t *thread) followAddresses() {
 // readdress looks at the next hops on an interface, or on all with 0.
 func (t *thread) readdress(index int) {
 	for _, l := range t.links {
-		concerned := l.state == Established && (index == 0 || l.session.route.index == index)
-		if concerned && l.readdress() {
-			l.attempt.outbox.put(l.all())
-			t.opts.Log.Info("Next hops have changed", "peer", l.peer.Name, "ipv4", l.hops.v4, "ipv6", l.hops.v6)
+		if index == 0 || l.session.route.index == index {
+			l.rehop()
 		}
 	}
 }
