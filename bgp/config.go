@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
 	// minRetry is the least pause between two attempts to connect.
 	minRetry = time.Second
-	// maxPassword is the length of a key that the kernel takes (TCP_MD5SIG).
-	maxPassword = 80
 	// anyDistance is the TTL of packets to external peers that may be far away.
 	anyDistance = 255
 	// adjacent is the TTL to those that may not (RFC 4271 section 5.1.3).
@@ -32,8 +32,8 @@ func check(p Peer) error {
 		return errors.New("there is neither an address nor an interface")
 	case !p.RouterID.Is4():
 		return fmt.Errorf("router ID %v is not an IPv4 address", p.RouterID)
-	case len(p.Password) > maxPassword:
-		return fmt.Errorf("the password is longer than %d bytes", maxPassword)
+	case len(p.Password) > unix.TCP_MD5SIG_MAXKEYLEN:
+		return fmt.Errorf("the password is longer than %d bytes", unix.TCP_MD5SIG_MAXKEYLEN)
 	case p.Source.IsValid() && p.Address.IsValid() && p.Source.Unmap().Is4() != p.Address.Unmap().Is4():
 		return fmt.Errorf("source address %v and peer address %v are of different families", p.Source, p.Address)
 	case p.Address.IsLinkLocalUnicast() && p.Address.Is6() && p.Address.Zone() == "":
