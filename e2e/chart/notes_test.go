@@ -46,6 +46,9 @@ func TestNotes(t *testing.T) {
 	expect("one with CRDs, and no pool", nil, pool, "WARNING")
 	expect("EKS", eks(t), "New Services of type LoadBalancer without a class get this one.", pool)
 
+	gates := append(eks(t), "--set=aws.setLoadBalancerClass=false,aws.mutatingPolicies=none")
+	expect("EKS with gates alone, which the cluster can't give", gates, "aws.injectReadinessGates have no effect", "get this one")
+
 	elsewhere := &metallb.IPAddressPool{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "others"},
 		Spec:       metallb.IPAddressPoolSpec{Addresses: []string{"198.51.100.0/28"}},

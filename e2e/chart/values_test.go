@@ -51,6 +51,8 @@ func TestRefusedValues(t *testing.T) {
 		{"a backend that there is not", []string{"--set=backends={metallb}"}, "at '/backends/0'"},
 		{"no backend", []string{"--set-json=backends=[]"}, "at '/backends'"},
 		{"a default backend that is not run", []string{"--set=defaultBackend=fake"}, `defaultBackend: "fake" is not among backends (pool)`},
+		{"a class that nobody serves", []string{"--set=aws.setLoadBalancerClass=true"}, "aws.setLoadBalancerClass takes the backend aws, and that is not among backends (pool)"},
+		{"gates that nobody opens", []string{"--set=aws.injectReadinessGates=true"}, "aws.injectReadinessGates takes the backend aws, and that is not among backends (pool)"},
 		{"EKS without the cluster's name", profile, "clusterName is empty; the backend aws tells by the cluster's name what is its own: --set clusterName=NAME"},
 	} {
 		t.Run(test.why, func(t *testing.T) {
@@ -121,6 +123,24 @@ func TestPoliciesFromValues(t *testing.T) {
 				t.Errorf("the policies and their bindings are of %v, want %v", got, want)
 			}
 		})
+	}
+}
+
+// TestLongNames: a Service may have a shorter name than other objects.
+func TestLongNames(t *testing.T) {
+	const longest = 63
+	services := 0
+	for _, o := range objects(t, "--set=prometheus.serviceMonitor.enabled=true", "--set=fullnameOverride="+strings.Repeat("x", 50)) {
+		if o.GetKind() != "Service" {
+			continue
+		}
+		services++
+		if name := o.GetName(); len(name) > longest {
+			t.Errorf("a Service has the name %s, of %d characters", name, len(name))
+		}
+	}
+	if services != 2 {
+		t.Errorf("%d Services, want 2", services)
 	}
 }
 

@@ -138,6 +138,11 @@ pool
 {{- if and (has "aws" .Values.backends) (not .Values.clusterName) -}}
 {{- fail "clusterName is empty; the backend aws tells by the cluster's name what is its own: --set clusterName=NAME" -}}
 {{- end -}}
+{{- range list "setLoadBalancerClass" "injectReadinessGates" -}}
+{{- if and (index $.Values.aws .) (not (has "aws" $.Values.backends)) -}}
+{{- fail (printf "aws.%s takes the backend aws, and that is not among backends (%s)" . (join ", " $.Values.backends)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Release.IsInstall (has "pool" .Values.backends) (not .Values.ignorePoolsElsewhere) -}}
 {{- with include "berth.poolsElsewhere" . -}}
 {{- fail (printf "IPAddressPools are in %s, and Berth heeds only those in its own namespace, here %s. To take over from what serves them, as from MetalLB, install Berth there: docs/migrate-from-metallb.md. To run beside it: --set loadBalancerClass=berth-lb.dev/pool,ignorePoolsElsewhere=true" . $.Release.Namespace) -}}
