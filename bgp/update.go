@@ -40,8 +40,8 @@ type batch struct {
 	ends []bgp.Family
 }
 
-// updates returns the UPDATEs for a batch, withdrawals first: as few as can be,
-// and always in the same order. Each is in buffer, and good until the next.
+// updates returns the UPDATEs for a batch: as few as can be, and always in the same
+// order, withdrawals last, since what is new may take the place of what goes. Each is in buffer, and good until the next.
 func (b batch) updates(buffer []byte) iter.Seq[[]byte] {
 	slices.SortFunc(b.changes, compare)
 	return func(yield func([]byte) bool) {
@@ -58,12 +58,23 @@ func (b batch) updates(buffer []byte) iter.Seq[[]byte] {
 // compare puts those side by side that share UPDATEs.
 func compare(a, b change) int {
 	if a.class != b.class {
-		x, y := value(a.class), value(b.class)
+		if a.class == none || b.class == none {
+			return cmp.Compare(goes(a), goes(b))
+		}
+		x, y := a.class.Value(), b.class.Value()
 		if c := cmp.Or(cmp.Compare(x.wire, y.wire), x.hop.Compare(y.hop)); c != 0 {
 			return c
 		}
 	}
 	return cmp.Or(cmp.Compare(familyOf(a.prefix), familyOf(b.prefix)), a.prefix.Compare(b.prefix))
+}
+
+// goes is 1 for what is withdrawn.
+func goes(c change) int {
+	if c.class == none {
+		return 1
+	}
+	return 0
 }
 
 func value(c class) attributes {

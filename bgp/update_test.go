@@ -81,6 +81,21 @@ func TestUpdates(t *testing.T) {
 	}
 }
 
+// A prefix that takes the place of others is there before they go: traffic would
+// find none of them.
+func TestWithdrawnLast(t *testing.T) {
+	whole := netip.MustParsePrefix("10.1.0.0/24")
+	six := netip.MustParsePrefix("2001:db8::/64")
+	all := []change{
+		{prefix(1), none}, {prefix(2), none}, {whole, classFor(t, Path{}, stranger, whole, hop4)},
+		{prefix6(1), none}, {six, classFor(t, Path{}, stranger, six, hop6)},
+	}
+	order := readBack(t, all).order
+	if i := slices.Index(order, "withdrawn"); i != 2 || len(order) != 5 {
+		t.Errorf("told in the order %q", order)
+	}
+}
+
 func describe(c change) string {
 	hop := "192.0.2.1"
 	switch a := value(c.class); {
@@ -97,6 +112,8 @@ func describe(c change) string {
 type heard struct {
 	wire [][]byte
 	told map[netip.Prefix]string
+	// order has what was told of each prefix.
+	order []string
 }
 
 func readBack(t *testing.T, changes []change, options ...*bgp.MarshallingOption) heard {
@@ -105,6 +122,7 @@ func readBack(t *testing.T, changes []change, options ...*bgp.MarshallingOption)
 	say := func(all []bgp.PathNLRI, text string) {
 		for _, n := range all {
 			h.told[n.NLRI.(*bgp.IPAddrPrefix).Prefix] += text
+			h.order = append(h.order, text)
 		}
 	}
 	for m := range (batch{changes: changes}).updates(make([]byte, 0, maxMessage)) {
