@@ -61,12 +61,14 @@ func (w *watch) add(l *link, c bfd.Config) error {
 
 func (w *watch) remove(l *link, k bfd.Key) {
 	delete(w.users[k], l)
-	if w.engine == nil || len(w.users[k]) > 0 {
+	if len(w.users[k]) > 0 {
 		return
 	}
 	delete(w.users, k)
 	delete(w.watched, k)
-	w.engine.Remove(k)
+	if w.engine != nil {
+		w.engine.Remove(k)
+	}
 }
 
 // start makes an engine, and another one where it failed.
