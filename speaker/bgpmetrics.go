@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 
@@ -16,13 +17,13 @@ type bgpMetric struct {
 }
 
 // sessionMetrics are those of sessions. Ours carry the name of the BGPPeer,
-// MetalLB's the address and port, as there.
+// MetalLB's the address and port, and the VRF, as there.
 func sessionMetrics(metallbNames bool) []bgpMetric {
 	var all []bgpMetric
 	add := func(name, metallbName, help string, kind prometheus.ValueType, value func(row) (float64, bool)) {
 		m := bgpMetric{kind: kind, value: value, descs: []*prometheus.Desc{prometheus.NewDesc("berth_bgp_"+name, help, []string{"peer"}, nil)}}
 		if metallbNames {
-			m.descs = append(m.descs, prometheus.NewDesc("metallb_"+metallbName, help, []string{"peer"}, nil))
+			m.descs = append(m.descs, prometheus.NewDesc("metallb_"+metallbName, help, []string{"peer", "vrf"}, nil))
 		}
 		all = append(all, m)
 	}
@@ -50,11 +51,11 @@ func (m bgpMetric) collect(r row, metrics chan<- prometheus.Metric) {
 		return
 	}
 	for i, desc := range m.descs {
-		label := r.peer.Name
+		labels := []string{r.peer.Name}
 		if i > 0 {
-			label = r.endpoint()
+			labels = []string{r.endpoint(), cmp.Or(r.peer.Device, "default")}
 		}
-		metrics <- prometheus.MustNewConstMetric(desc, m.kind, value, label)
+		metrics <- prometheus.MustNewConstMetric(desc, m.kind, value, labels...)
 	}
 }
 

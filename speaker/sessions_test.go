@@ -139,12 +139,29 @@ func TestMetricsOfBGP(t *testing.T) {
 		}
 		a.sessions.peers[0].BFD = &announce.BFD{Profile: "fast"}
 		maps.Copy(want, map[string]float64{
-			"metallb_speaker_announced bgp 192.0.2.1 a shop/web": 1, "metallb_bgp_session_up 10.0.0.1:179": 1,
-			"metallb_bgp_updates_total 10.0.0.1:179": 0, "metallb_bgp_announced_prefixes_total 10.0.0.1:179": 1,
-			"berth_bgp_bfd_session_up tor": 1, "metallb_bfd_session_up 10.0.0.1:179": 1,
+			"metallb_speaker_announced bgp 192.0.2.1 a shop/web": 1, "metallb_bgp_session_up 10.0.0.1:179 default": 1,
+			"metallb_bgp_updates_total 10.0.0.1:179 default": 0, "metallb_bgp_announced_prefixes_total 10.0.0.1:179 default": 1,
+			"berth_bgp_bfd_session_up tor": 1, "metallb_bfd_session_up 10.0.0.1:179 default": 1,
 		})
 		if got := gathered(t, a.Collector(true)); !maps.Equal(got, want) {
 			t.Errorf("with MetalLB's names:\n got %v\nwant %v", got, want)
+		}
+	})
+}
+
+// One metric that is there twice would have all of them refused.
+func TestMetricsOfOneAddressInTwoVRFs(t *testing.T) {
+	in(t, func(t *testing.T) {
+		red := tor.DeepCopy()
+		red.Name, red.Spec.VRFName = "tor-red", "red"
+		w := newWorld(t, append(routed([]string{"a"}, tor), red)...)
+		a := w.start("a")
+		a.turns("tor-red", true, "")
+		got := gathered(t, a.Collector(true))
+		for name, want := range map[string]float64{"metallb_bgp_session_up 10.0.0.1:179 default": 0, "metallb_bgp_session_up 10.0.0.1:179 red": 1} {
+			if value, ok := got[name]; !ok || value != want {
+				t.Errorf("%s is %v (%t), want %v", name, value, ok, want)
+			}
 		}
 	})
 }
@@ -168,7 +185,7 @@ func gathered(t *testing.T, c prometheus.Collector) map[string]float64 {
 			for _, l := range m.GetLabel() {
 				labels[l.GetName()] = l.GetValue()
 			}
-			for _, key := range []string{"protocol", "ip", "node", "service", "peer"} {
+			for _, key := range []string{"protocol", "ip", "node", "service", "peer", "vrf"} {
 				if value, ok := labels[key]; ok {
 					name += " " + value
 				}
