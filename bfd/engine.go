@@ -57,9 +57,9 @@ type Options struct {
 	// side's own Remove or stop changes. It is called from the I/O thread: it must
 	// not block, nor call Sessions. Add and Remove it may call.
 	OnEvent func(Event)
-	// OnProblem is told why packets of a session can't be sent or received,
-	// whenever that is another reason than before; nil where they can. It is
-	// called as OnEvent is.
+	// OnProblem is told why packets of a session can't be sent or received, when
+	// the session begins and whenever that is another reason than before; nil where
+	// they can. It is called as OnEvent is.
 	OnProblem func(Key, error)
 }
 

@@ -472,6 +472,21 @@ func TestProblemsAreTold(t *testing.T) {
 	}
 }
 
+// Who waits for BFD to run hears of it when it does, whatever the peer does.
+func TestNoProblemIsTold(t *testing.T) {
+	told := make(chan error, 10)
+	e := run(t, "127.0.24.3", 13942, Options{OnProblem: func(_ Key, err error) { told <- err }})
+	e.add(quick("127.0.24.4", "127.0.24.3"))
+	select {
+	case err := <-told:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("nothing is told")
+	}
+}
+
 func TestPortInUse(t *testing.T) {
 	c, err := net.ListenPacket("udp4", "127.0.8.1:13780")
 	if err != nil {

@@ -4,6 +4,7 @@ package bfd
 
 import (
 	"container/heap"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"syscall"
@@ -27,6 +28,9 @@ type entry struct {
 	place    int
 	awaited  bool // counted in table.awaited
 }
+
+// errUntold stands for what nobody was told.
+var errUntold = errors.New("nothing was told")
 
 // address is what a first packet, which has no discriminator of ours, is told
 // by (RFC 5881 section 3, RFC 5883 section 4). The peer has no zone.
@@ -66,7 +70,7 @@ func (t *table) put(cfg Config, now time.Time) *entry {
 	for discriminator == 0 || t.discriminators[discriminator] != nil {
 		discriminator = rand.Uint32()
 	}
-	e := &entry{session: *newSession(cfg, discriminator, t.random, now), place: nowhere}
+	e := &entry{session: *newSession(cfg, discriminator, t.random, now), place: nowhere, told: errUntold}
 	t.keys[cfg.Key()] = e
 	t.discriminators[discriminator] = e
 	t.schedule(e)

@@ -122,6 +122,7 @@ func (w *watch) stop() {
 
 // trouble is of one session, and nil when it is over.
 func (w *watch) trouble(k bfd.Key, err error) {
+	w.problem = "" // it runs
 	problem := ""
 	if err != nil {
 		problem = fmt.Sprintf("BFD does not work: %v", err)

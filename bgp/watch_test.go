@@ -24,3 +24,14 @@ func TestWatchForgetsWhileBFDIsAway(t *testing.T) {
 		t.Errorf("%v is still watched", w.watched)
 	}
 }
+
+// What kept BFD from running is no trouble of today once it runs.
+func TestWatchForgetsWhyBFDWasAway(t *testing.T) {
+	k := bfd.Config{Peer: netip.MustParseAddr("192.0.2.1")}.Key()
+	l := &link{}
+	w := watch{problem: "BFD does not run: address already in use", users: map[bfd.Key]map[*link]struct{}{k: {l: {}}}}
+	w.trouble(k, nil)
+	if w.problem != "" || l.bfdProblem != "" {
+		t.Errorf("it is %q, and %q", w.problem, l.bfdProblem)
+	}
+}
