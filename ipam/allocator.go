@@ -15,7 +15,8 @@ import (
 //
 // Every method that can give an address to a Service other than the one that it
 // is called for returns the IDs of those, oldest first: they hold it already,
-// and find it with their next Ensure.
+// and find it with their next Ensure. Among them are those who wait for another
+// reason than before.
 type Allocator struct {
 	pools   map[string]*pool
 	auto    []*pool    // those that give automatically, by preference
@@ -25,7 +26,7 @@ type Allocator struct {
 	slots   map[netip.Addr]*slot
 	shared  map[group][]*slot // by address
 	waiters waiters
-	granted []*client // whom the caller has not been told of
+	untold  []*client // of whose fortune the caller has not been told
 
 	order        []*pool // scratch of decide
 	spareSlots   []*slot
@@ -234,7 +235,7 @@ func (a *Allocator) forget(c *client) {
 		return
 	}
 	delete(a.clients, c.req.ID)
-	a.granted = slices.DeleteFunc(a.granted, func(g *client) bool { return g == c })
+	a.untold = slices.DeleteFunc(a.untold, func(g *client) bool { return g == c })
 	*c = client{leases: c.leases[:0], tickets: c.tickets[:0]}
 	a.spareClients = append(a.spareClients, c)
 }
@@ -271,27 +272,33 @@ func (a *Allocator) apply(c *client) {
 // nobody who waits could use a free one.
 func (a *Allocator) settle() {
 	for c := a.waiters.next(); c != nil; c = a.waiters.next() {
-		had := c.holding()
-		if a.apply(c); c.holding() > had {
-			a.granted = append(a.granted, c)
+		had, why := c.holding(), c.why
+		if a.apply(c); c.holding() > had || differ(why, c.why) {
+			a.untold = append(a.untold, c)
 		}
 	}
 }
 
-// woken returns whom settle gave something, without the caller's own.
+// differ says whether one who waits is to be told of another reason for it. That an
+// address is still shown by who has lost it passes.
+func differ(before, now *Refusal) bool {
+	return before != nil && now != nil && now.Rule != RuleInUseRetiring && before.Error() != now.Error()
+}
+
+// woken returns for whom settle changed something, without the caller's own.
 func (a *Allocator) woken(self *client) []ID {
-	if len(a.granted) == 0 {
+	if len(a.untold) == 0 {
 		return nil
 	}
-	slices.SortFunc(a.granted, func(c, d *client) int { return Older(&c.req, &d.req) })
+	slices.SortFunc(a.untold, func(c, d *client) int { return Older(&c.req, &d.req) })
 	var ids []ID
-	for _, c := range slices.Compact(a.granted) {
+	for _, c := range slices.Compact(a.untold) {
 		if c != self {
 			ids = append(ids, c.req.ID)
 		}
 	}
-	clear(a.granted)
-	a.granted = a.granted[:0]
+	clear(a.untold)
+	a.untold = a.untold[:0]
 	return ids
 }
 

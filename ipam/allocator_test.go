@@ -350,7 +350,7 @@ func TestAWaiterIsServedByAnySourceItHas(t *testing.T) {
 	w.refused(RuleExhausted, nil, "shares", sharing("k", 80))
 	w.refused(RuleInUse, nil, "insists", asking("10.0.2.1"))
 	w.refused(RuleUnknownPool, nil, "hopes", from("c"))
-	w.woken(w.Release(named("second")), "shares")
+	w.woken(w.Release(named("second")), "shares", "insists") // on another holder now
 	w.woken(w.Release(named("shares")), "insists")
 	w.woken(w.SetPools([]Pool{auto("a", "10.0.1.1-10.0.1.1"), auto("b", "10.0.2.1-10.0.2.1"), auto("c", "10.0.3.0/24").with(manual)}), "hopes")
 	w.gets("10.0.3.0", "hopes", from("c"))
@@ -377,6 +377,30 @@ func TestAGrantCanServeSharersToo(t *testing.T) {
 	w.woken(w.Release(named("first")), "second", "fourth")
 }
 
+// TestAWaiterIsToldWhatItWaitsForNow: the reason that it was given names who is in
+// the way, and by which rule.
+func TestAWaiterIsToldWhatItWaitsForNow(t *testing.T) {
+	w := newWorld(t, auto("a", "10.0.1.0/24"))
+	one := asking("10.0.1.1")
+	w.gets("10.0.1.1", "first", one, sharing("k", 80))
+	w.refused(RuleInUseKey, []string{"first"}, "second", one, sharing("l", 80))
+	w.refused(RuleInUse, []string{"first"}, "third", one)
+
+	_, woken, err := w.Ensure(w.request("first", one, sharing("l", 80)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.woken(woken, "second")
+	w.refused(RuleInUsePort, []string{"first"}, "second", one, sharing("l", 80))
+
+	w.woken(w.Release(named("first")), "second", "third")
+	w.refused(RuleInUse, []string{"second"}, "third", one)
+
+	w.gets("10.0.1.2", "second", asking("10.0.1.2"))
+	w.woken(w.shows("second", "10.0.1.1")) // it has not come free yet
+	w.woken(w.shows("second", "10.0.1.2"), "third")
+}
+
 func TestPreferDualStack(t *testing.T) {
 	w := newWorld(t, auto("a", "10.0.1.0/24"))
 	both := families(1, IPv4, IPv6)
@@ -398,7 +422,7 @@ func TestRequireDualStackTakesBothOrNone(t *testing.T) {
 	w.gets("fd00::1", "six", families(1, IPv6))
 	w.refused(RuleExhausted, []string{"IPv6"}, "both", both)
 	w.gets("10.0.1.1", "four")
-	w.woken(w.Release(named("six")))
+	w.woken(w.Release(named("six")), "both") // for another family now
 	w.refused(RuleExhausted, []string{"IPv4"}, "both", both)
 	w.woken(w.Release(named("four")), "both")
 	w.gets("10.0.1.1 fd00::1", "both", both)

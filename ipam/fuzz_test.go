@@ -245,13 +245,15 @@ func (r *run) same(what string, got, twin, want any) {
 func (r *run) setPools(pools []Pool) {
 	r.note("SetPools %+v", pools)
 	got, twin, want := r.a.SetPools(pools), r.b.SetPools(pools), r.m.setPools(pools)
-	// The rules of the model are coarser than an explanation.
-	told := func(ids []ID) []ID {
-		return slices.DeleteFunc(slices.Clone(ids), func(id ID) bool {
-			return !slices.Contains(want, id) && r.m.services[id].waits
-		})
-	}
-	r.same("SetPools", told(got), told(twin), want)
+	r.same("SetPools", r.told(got, want), r.told(twin, want), want)
+}
+
+// told is ids without those that wait, but for those of want: the rules of the model
+// are coarser than an explanation.
+func (r *run) told(ids, want []ID) []ID {
+	return slices.DeleteFunc(slices.Clone(ids), func(id ID) bool {
+		return !slices.Contains(want, id) && r.m.services[id].waits
+	})
 }
 
 func (r *run) ensure(req Request) {
@@ -259,7 +261,7 @@ func (r *run) ensure(req Request) {
 	why, want := r.m.ensure(req)
 	got, woken, err := r.a.Ensure(req)
 	again, _, _ := r.b.Ensure(req)
-	r.same("woken by Ensure", woken, woken, want)
+	r.same("woken by Ensure", r.told(woken, want), r.told(woken, want), want)
 	r.same("result of Ensure", got.Addrs(), again.Addrs(), r.m.services[req.ID].addrs())
 	if coarse(refusal(got.Missing, err)) != why {
 		r.fail("Ensure: got %v, the model says %v", refusal(got.Missing, err), why)
@@ -303,12 +305,14 @@ func (r *run) adopt(req Request, addrs []netip.Addr) {
 
 func (r *run) confirm(id ID, shown []netip.Addr) {
 	r.note("Confirm %v %v", id, shown)
-	r.same("Confirm", r.a.Confirm(id, shown), r.b.Confirm(id, shown), r.m.confirm(id, shown))
+	got, twin, want := r.a.Confirm(id, shown), r.b.Confirm(id, shown), r.m.confirm(id, shown)
+	r.same("Confirm", r.told(got, want), r.told(twin, want), want)
 }
 
 func (r *run) release(id ID) {
 	r.note("Release %v", id)
-	r.same("Release", r.a.Release(id), r.b.Release(id), r.m.release(id))
+	got, twin, want := r.a.Release(id), r.b.Release(id), r.m.release(id)
+	r.same("Release", r.told(got, want), r.told(twin, want), want)
 }
 
 // check compares all state, and looks for what must never be.

@@ -219,11 +219,11 @@ func outcomes(clients []*client) []outcome {
 }
 
 // affected returns those of clients whose outcome is not what it was, and those
-// who were granted something besides.
+// for whom settle changed something besides.
 func (a *Allocator) affected(clients []*client, before []outcome) []ID {
 	for i, now := range outcomes(clients) {
 		if now != before[i] {
-			a.granted = append(a.granted, clients[i])
+			a.untold = append(a.untold, clients[i])
 		}
 	}
 	return a.woken(nil)
