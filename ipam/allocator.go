@@ -151,12 +151,16 @@ func (a *Allocator) Release(id ID) []ID {
 	return a.woken(nil)
 }
 
-// Held returns what id holds, whatever it asks for.
-func (a *Allocator) Held(id ID) Allocation {
-	if c := a.clients[id]; c != nil {
-		return c.allocation()
+// Suspend has id wait for nothing until its next Ensure, as nobody can tell what it
+// asks for, and returns what it holds. A Confirm has to follow, as after Ensure.
+func (a *Allocator) Suspend(id ID) Allocation {
+	c := a.clients[id]
+	if c == nil {
+		return Allocation{}
 	}
-	return Allocation{}
+	a.waiters.leave(c)
+	c.why = nil
+	return c.allocation()
 }
 
 // Owned returns who holds an address, or may still show one, sorted.

@@ -277,7 +277,7 @@ func (p *Provider) result(svc *corev1.Service, got ipam.Allocation) providers.Re
 // keep is the answer to a request that can't be read: nobody can tell what is
 // wanted instead of what is held. The caller holds mu.
 func (p *Provider) keep(svc *corev1.Service, id ipam.ID, malformed *providers.Refusal) (providers.Result, error) {
-	result := p.result(svc, p.addresses.Held(id))
+	result := p.result(svc, p.addresses.Suspend(id))
 	result.Conditions = nil
 	if len(result.Ingress) > 0 {
 		malformed.Message += "; until then the Service keeps what it has"
