@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/berth-lb/berth/providers"
@@ -318,6 +320,66 @@ func TestMalformedRequestKeepsTheAddress(t *testing.T) {
 		t.Fatal("192.0.2.x passes for an address after a restart")
 	}
 	mustShow(t, svc, "192.0.2.0")
+}
+
+// TestAddressOfAnotherFamily: to ask for an address that the Service can't have by
+// its own word costs it nothing, neither at once nor after a restart.
+func TestAddressOfAnotherFamily(t *testing.T) {
+	g := newGround(t, pool("a", "192.0.2.0/24"))
+	svc := g.service("svc")
+	if err := g.ensure(t, svc); err != nil {
+		t.Fatal(err)
+	}
+	svc.Annotations["metallb.io/loadBalancerIPs"] = "2001:db8::1"
+	for range 2 {
+		var refusal *providers.Refusal
+		if err := g.ensure(t, svc); !errors.As(err, &refusal) || refusal.Reason != providers.ReasonInvalidRequest || !strings.Contains(refusal.Message, "keeps what it has") {
+			t.Fatalf("got %v", err)
+		}
+		mustShow(t, svc, "192.0.2.0")
+		g.start(t, svc)
+	}
+}
+
+// TestAddressesOfTwoPools: that is about pools, and not a request that can't be read.
+func TestAddressesOfTwoPools(t *testing.T) {
+	g := newGround(t, pool("a", "192.0.2.0/24"), pool("b", "2001:db8::/64"))
+	svc := g.service("svc", "metallb.io/loadBalancerIPs", "192.0.2.1,2001:db8::1")
+	svc.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
+	svc.Spec.IPFamilyPolicy = ptr.To(corev1.IPFamilyPolicyRequireDualStack)
+	var refusal *providers.Refusal
+	if err := g.ensure(t, svc); !errors.As(err, &refusal) || refusal.Reason != providers.ReasonAddressNotInPool {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestMalformedRequestGetsNothing: who waited before gets no address by what it
+// asked for then.
+func TestMalformedRequestGetsNothing(t *testing.T) {
+	g := newGround(t, pool("a", "192.0.2.1-192.0.2.1"))
+	first, waiting := g.service("first"), g.service("waiting")
+	if err := g.ensure(t, first); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.ensure(t, waiting); err == nil {
+		t.Fatal("one address was given twice")
+	}
+	waiting.Annotations["metallb.io/loadBalancerIPs"] = "192.0.2.x"
+	if err := g.ensure(t, waiting); err == nil {
+		t.Fatal("192.0.2.x passes for an address")
+	}
+	if err := g.Release(t.Context(), providers.KeyOf(first)); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.ensure(t, waiting); err == nil {
+		t.Fatal("192.0.2.x passes for an address")
+	}
+	mustShow(t, waiting, "")
+	delete(waiting.Annotations, "metallb.io/loadBalancerIPs")
+	if err := g.ensure(t, waiting); err != nil {
+		t.Fatal(err)
+	}
+	mustShow(t, waiting, "192.0.2.1")
 }
 
 // TestTwoStatusesWithOneAddress: the older keeps it.

@@ -31,7 +31,7 @@ func reasonOf(rule ipam.Rule) string {
 		return providers.ReasonNoPool
 	case ipam.RuleExhausted:
 		return providers.ReasonPoolExhausted
-	case ipam.RuleAddressInNoPool, ipam.RuleAddressExcluded, ipam.RuleOutsidePool:
+	case ipam.RuleAddressInNoPool, ipam.RuleAddressExcluded, ipam.RuleOutsidePool, ipam.RuleDifferentPools:
 		return providers.ReasonAddressNotInPool
 	}
 	if rule.InUse() {

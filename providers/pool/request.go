@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,6 +45,12 @@ func requestOf(svc *corev1.Service, namespaceLabels map[string]string) (ipam.Req
 	for _, err := range errs {
 		if err != nil {
 			return req, err
+		}
+	}
+	for _, addr := range req.Addresses {
+		if !slices.Contains(req.Families, ipam.FamilyOf(addr)) {
+			req.Addresses = nil
+			return req, invalid("%s is requested, and %v is not among spec.ipFamilies: request an address of a family that the Service has, or change spec.ipFamilies", addr, ipam.FamilyOf(addr))
 		}
 	}
 	return req, nil

@@ -39,6 +39,7 @@ func TestRequestOf(t *testing.T) {
 		t.Run(tc.why, func(t *testing.T) {
 			svc := &corev1.Service{}
 			svc.Annotations, svc.Spec.LoadBalancerIP = tc.annotations, tc.field
+			svc.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
 			req, err := requestOf(svc, nil)
 			if tc.refused != "" {
 				if err == nil || err.Reason != providers.ReasonInvalidRequest || !strings.Contains(err.Message, tc.refused) {
