@@ -150,7 +150,7 @@ func checkAnnouncers(t *testing.T, in Input, r Reach) {
 	if (r.Reason == "") != (len(r.Announcers) > 0) || (r.Reason == "") != (r.Message == "") {
 		t.Errorf("a reason and a message stand for announcers: %+v", r)
 	}
-	if oneNode(in.Service) && len(r.Announcers) > 2 {
+	if OneNode(in.Service) && len(r.Announcers) > 2 {
 		t.Errorf("one node and a standby are enough: %+v", r)
 	}
 	for i, a := range r.Announcers {
@@ -204,7 +204,7 @@ func checkNodesAgree(t *testing.T, c Config, in Input) {
 		}
 	}
 	for _, r := range reference {
-		if oneNode(in.Service) && alone[r.Address] != min(1, len(r.Announcers)) {
+		if OneNode(in.Service) && alone[r.Address] != min(1, len(r.Announcers)) {
 			t.Errorf("clients must keep to one node: %d announce %+v", alone[r.Address], r)
 		}
 	}

@@ -179,7 +179,7 @@ func (v *View) ownPart(q question, sites []site) (p part, local bool) {
 }
 
 func (v *View) partOf(q question, sites []site, node int) part {
-	if oneNode(q.Service) {
+	if OneNode(q.Service) {
 		at := slices.IndexFunc(v.chosen(q, sites), func(s site) bool { return s.node == node })
 		return [...]part{abstains, announces, standsBy}[at+1]
 	}
@@ -197,7 +197,7 @@ func (v *View) anyAnnounces(q question, sites []site) bool {
 
 // announcing are those of sites that announce.
 func (v *View) announcing(q question, sites []site) []site {
-	if oneNode(q.Service) {
+	if OneNode(q.Service) {
 		chosen := v.chosen(q, sites)
 		slices.SortFunc(chosen, func(a, b site) int { return a.node - b.node })
 		return chosen
@@ -212,9 +212,10 @@ func (v *View) announcing(q question, sites []site) []site {
 	return announcing
 }
 
-// oneNode says whether the clients of svc must keep to one node: each kube-proxy
-// remembers them for itself, and routers spread them over all who announce alike.
-func oneNode(svc *corev1.Service) bool {
+// OneNode says whether the clients of svc must keep to one node, which alone then
+// announces by BGP: each kube-proxy remembers them for itself, and routers spread
+// them over all who announce alike.
+func OneNode(svc *corev1.Service) bool {
 	return svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
 }
 

@@ -74,6 +74,9 @@ func TestSameDecisions(t *testing.T) {
 		n.Node = n.DeepCopy()
 		d.touch(n)
 		after, _ := Compile(c)
+		if before.SameForMany(after) && !OneNode(in.Service) && dump(everything{Reach: before.Reach(in)}) != dump(everything{Reach: after.Reach(in)}) {
+			t.Fatalf("seed %d: the same for many, and yet\n%v\n%v", seed, before.Reach(in), after.Reach(in))
+		}
 		if !before.Same(after) {
 			continue
 		}

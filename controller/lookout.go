@@ -64,9 +64,8 @@ type lookout struct {
 
 	mu  sync.Mutex
 	now *outlook
-	// links are those of the Services with addresses that are not for layer 2
-	// alone; some have none.
-	links map[providers.Key][]link
+	// carried are the Services with addresses that are not for layer 2 alone.
+	carried map[providers.Key]carriage
 	// failure is why there is no outlook yet, and unanswered are the Services that
 	// had to do without.
 	failure    error
@@ -78,8 +77,14 @@ type lookout struct {
 	bell  chan struct{}
 }
 
+// carriage is what carries the addresses of a Service; some have no links.
+type carriage struct {
+	links   []link
+	oneNode bool
+}
+
 func newLookout() *lookout {
-	return &lookout{links: map[providers.Key][]link{}, unanswered: map[providers.Key]bool{}, bell: make(chan struct{}, 1)}
+	return &lookout{carried: map[providers.Key]carriage{}, unanswered: map[providers.Key]bool{}, bell: make(chan struct{}, 1)}
 }
 
 // note has n taken into account in time.
@@ -145,7 +150,7 @@ func (k *lookout) routes(ctx context.Context, key providers.Key, in announce.Inp
 			return routes{}, err
 		}
 		r := o.ask(in)
-		if k.remember(key, o, r) {
+		if k.remember(key, o, r, announce.OneNode(in.Service)) {
 			return r, nil
 		}
 		// There is another outlook by now, and this Service was not among those
@@ -154,7 +159,7 @@ func (k *lookout) routes(ctx context.Context, key providers.Key, in announce.Inp
 }
 
 // remember says whether o is still the outlook.
-func (k *lookout) remember(key providers.Key, o *outlook, r routes) bool {
+func (k *lookout) remember(key providers.Key, o *outlook, r routes, oneNode bool) bool {
 	links := r.links()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -162,9 +167,9 @@ func (k *lookout) remember(key providers.Key, o *outlook, r routes) bool {
 		return false
 	}
 	if len(r.byBGP) == 0 {
-		delete(k.links, key)
-	} else if known, ok := k.links[key]; !ok || !slices.Equal(known, links) {
-		k.links[key] = links
+		delete(k.carried, key)
+	} else if known, ok := k.carried[key]; !ok || known.oneNode != oneNode || !slices.Equal(known.links, links) {
+		k.carried[key] = carriage{links, oneNode}
 	}
 	return true
 }
@@ -173,7 +178,7 @@ func (k *lookout) remember(key providers.Key, o *outlook, r routes) bool {
 func (k *lookout) forget(key providers.Key) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.links, key)
+	delete(k.carried, key)
 	delete(k.unanswered, key)
 }
 
@@ -263,12 +268,15 @@ func (k *lookout) refresh(ctx context.Context) error {
 		return err
 	}
 	k.mu.Lock()
-	turned := stale && (k.now == nil && o.reach != nil || k.now != nil && !k.now.same(o.survey))
+	apart := ofNone
+	if stale {
+		apart = k.surveyed().apart(o.survey)
+	}
 	k.now, k.failure = o, nil
-	concerned := slices.AppendSeq(k.concerned(o, turned), maps.Keys(k.unanswered))
+	concerned := slices.AppendSeq(k.concerned(o, apart), maps.Keys(k.unanswered))
 	clear(k.unanswered)
 	k.mu.Unlock()
-	if turned {
+	if apart == ofAll {
 		concerned = k.newlyAdvertised(ctx, o, concerned)
 	}
 	for _, key := range concerned {
@@ -277,13 +285,21 @@ func (k *lookout) refresh(ctx context.Context) error {
 	return nil
 }
 
+// surveyed is the survey that there is. k.mu is held.
+func (k *lookout) surveyed() survey {
+	if k.now == nil {
+		return survey{}
+	}
+	return k.now.survey
+}
+
 // concerned are those Services with an address that is carried by what does
-// not carry it in o, or by nothing; all of them where the survey is another one.
+// not carry it in o, or by nothing, and those for whom the survey is another one.
 // k.mu is held.
-func (k *lookout) concerned(o *outlook, all bool) []providers.Key {
+func (k *lookout) concerned(o *outlook, apart scope) []providers.Key {
 	var keys []providers.Key
-	for key, links := range k.links {
-		if all || slices.ContainsFunc(links, func(l link) bool { return !o.sessions.carries(l) }) {
+	for key, c := range k.carried {
+		if apart == ofAll || apart == ofOneNode && c.oneNode || slices.ContainsFunc(c.links, func(l link) bool { return !o.sessions.carries(l) }) {
 			keys = append(keys, key)
 		}
 	}

@@ -115,8 +115,8 @@ func TestLookoutAtRest(t *testing.T) {
 		w.after(time.Hour, "nothing happens")
 		w.note(configured)
 		w.after(time.Minute, "another configuration without BGP")
-		if w.compiled != 2 || len(w.links) > 0 {
-			t.Errorf("compiled %d times, %d Services are remembered", w.compiled, len(w.links))
+		if w.compiled != 2 || len(w.carried) > 0 {
+			t.Errorf("compiled %d times, %d Services are remembered", w.compiled, len(w.carried))
 		}
 	})
 }
@@ -144,8 +144,8 @@ func TestLookoutConfiguration(t *testing.T) {
 		w.ask()
 		w.note(configured)
 		w.after(time.Second, "which was known already")
-		if len(w.links) > 0 {
-			t.Errorf("still remembered: %v", w.links)
+		if len(w.carried) > 0 {
+			t.Errorf("still remembered: %v", w.carried)
 		}
 	})
 }
@@ -161,6 +161,11 @@ func TestLookoutWithoutNews(t *testing.T) {
 		}
 		w := newWatchtower(t)
 		w.bgp()
+		for key, svc := range w.services {
+			if key.Name == "api" { // which node comes first matters to no other
+				svc.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+			}
+		}
 		w.view, w.sessions = view(nil, corev1.ConditionTrue), ups("a")
 		w.ask()
 		w.view = view(map[string]string{"feature": "x"}, corev1.ConditionTrue)
@@ -168,7 +173,8 @@ func TestLookoutWithoutNews(t *testing.T) {
 		w.after(time.Second, "a node has a label that no selector is about")
 		w.view = view(nil, corev1.ConditionUnknown)
 		w.note(configured)
-		w.after(time.Second, "a node is not heard of any more", "api", "web")
+		w.after(time.Second, "a node is not heard of any more", "api")
+		w.after(time.Minute, "that is no news any more")
 	})
 }
 
@@ -284,7 +290,7 @@ func TestLookoutMovesOn(t *testing.T) {
 			}
 			return []announce.Reach{{Announcers: []announce.Announcer{{Node: "a", Peers: []string{"r"}}}}}
 		}
-		got, err := w.routes(t.Context(), key, announce.Input{})
+		got, err := w.routes(t.Context(), key, announce.Input{Service: holding("192.0.2.1")})
 		if err != nil || !got.sessions.carries(link{node: "a", peer: "r"}) || asked != 2 {
 			t.Errorf("asked %d times, got %+v, %v", asked, got, err)
 		}

@@ -26,9 +26,25 @@ type survey struct {
 	view *announce.View
 }
 
-// same says whether s and other tell the same of every Service.
-func (s survey) same(other survey) bool {
-	return s.reach == nil && other.reach == nil || s.view != nil && s.view.Same(other.view)
+// scope is of which Services two surveys tell different things.
+type scope int
+
+const (
+	ofNone scope = iota
+	// ofOneNode are those that one node alone may announce.
+	ofOneNode
+	ofAll
+)
+
+// apart says of which Services s and other tell different things.
+func (s survey) apart(other survey) scope {
+	switch {
+	case s.reach == nil && other.reach == nil, s.view != nil && s.view.Same(other.view):
+		return ofNone
+	case s.view != nil && s.view.SameForMany(other.view):
+		return ofOneNode
+	}
+	return ofAll
 }
 
 // routes are who announces the addresses of a Service that are not for layer 2
