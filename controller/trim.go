@@ -3,6 +3,7 @@ package controller
 import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,7 +42,7 @@ func keep(trim func(client.Object)) cache.ByObject {
 // Of one that is no load balancer and never was ours only the name remains.
 func trimService(svc *corev1.Service) {
 	delete(svc.Annotations, corev1.LastAppliedConfigAnnotation)
-	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer || svc.Annotations[providers.AnnotationBackend] != "" {
+	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer || wasOurs(svc) {
 		return
 	}
 	*svc = corev1.Service{
@@ -49,6 +50,13 @@ func trimService(svc *corev1.Service) {
 			DeletionTimestamp: svc.DeletionTimestamp, Finalizers: svc.Finalizers},
 		Spec: corev1.ServiceSpec{Type: svc.Spec.Type},
 	}
+}
+
+// wasOurs says whether anything of ours is on svc. kubectl replace takes off all but
+// the conditions.
+func wasOurs(svc *corev1.Service) bool {
+	return svc.Annotations[providers.AnnotationBackend] != "" ||
+		meta.FindStatusCondition(svc.Status.Conditions, providers.ConditionProvisioned) != nil
 }
 
 // trimSlice keeps addresses, nodes and conditions, and the pods that are not ready:
