@@ -113,6 +113,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, key providers.Key) (reconcil
 	case <-ctx.Done():
 		return reconcile.Result{}, nil
 	}
+	next, err := r.reconcile(ctx, key)
+	if ctx.Err() != nil {
+		// The process stops; what fails because of that is nobody's to know.
+		return reconcile.Result{}, nil
+	}
+	return next, err
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, key providers.Key) (reconcile.Result, error) {
 	svc, err := r.service(ctx, key)
 	if err != nil {
 		return again(err)
@@ -144,12 +153,8 @@ func again(err error) (reconcile.Result, error) {
 		return reconcile.Result{RequeueAfter: pendingDelay}, nil
 	case errors.As(err, &refusal):
 		return reconcile.Result{RequeueAfter: refusal.RetryAfter}, nil
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		// The Service is not the one that was read.
+	case errors.Is(err, errStale):
 		return reconcile.Result{RequeueAfter: staleDelay}, nil
-	case errors.Is(err, context.Canceled):
-		// The process stops.
-		return reconcile.Result{}, nil
 	}
 	return reconcile.Result{}, err
 }

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -31,6 +32,8 @@ type failing struct {
 	stub
 	refuses bool
 	asked   int
+	// because is what all errors are because of, nil for nothing known.
+	because error
 	// enough is when it stops, so that a loop without pauses comes to an end.
 	enough int
 }
@@ -43,14 +46,21 @@ func (f *failing) Ensure(context.Context, providers.Request) (providers.Result, 
 		return providers.Result{}, &providers.Refusal{Reason: providers.ReasonThrottled,
 			Message: fmt.Sprintf("request %d is one too many", f.asked), RetryAfter: 10 * time.Second}
 	}
-	return providers.Result{}, fmt.Errorf("request %d failed", f.asked)
+	return providers.Result{}, f.failure()
+}
+
+func (f *failing) failure() error {
+	if f.because != nil {
+		return fmt.Errorf("request %d failed: %w", f.asked, f.because)
+	}
+	return fmt.Errorf("request %d failed", f.asked)
 }
 
 func (f *failing) Release(context.Context, providers.Key) error {
 	if f.asked++; f.asked >= f.enough {
 		return nil
 	}
-	return fmt.Errorf("request %d failed", f.asked)
+	return f.failure()
 }
 
 // runWatched runs r with the queue and the retries that it has in the process, over
@@ -129,6 +139,9 @@ func TestPausesBetweenFailures(t *testing.T) {
 		{"it can't be made", failing{}, false, 13},
 		{"it is refused for a time", failing{refuses: true}, false, 8},
 		{"it can't be released", failing{}, true, 13},
+		{"something else that it needs is gone", failing{because: apierrors.NewNotFound(corev1.Resource("secrets"), "token")}, false, 13},
+		{"it is at odds with itself", failing{because: apierrors.NewConflict(corev1.Resource("nodes"), "a", nil)}, true, 13},
+		{"it gave up a call of its own", failing{because: context.Canceled}, false, 13},
 	} {
 		t.Run(tc.why, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -2,14 +2,20 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
+
+// errStale says that a Service is not the one that was read. Backends have conflicts
+// of their own, which are no reason to ask again at once.
+var errStale = errors.New("the Service has changed")
 
 // write makes next the record of svc and returns the Service as it is then. It
 // costs one call where something differs, and none where nothing does.
@@ -73,7 +79,11 @@ func patch[O any](ctx context.Context, w patcher[O], svc *corev1.Service, before
 		return nil, fmt.Errorf("computing the patch of Service %s/%s: %w", svc.Namespace, svc.Name, err)
 	}
 	after := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: svc.Namespace, Name: svc.Name}}
-	if err := w.Patch(ctx, after, client.RawPatch(types.StrategicMergePatchType, data)); err != nil {
+	err = w.Patch(ctx, after, client.RawPatch(types.StrategicMergePatchType, data))
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		err = fmt.Errorf("%w: %w", errStale, err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("writing to Service %s/%s: %w", svc.Namespace, svc.Name, err)
 	}
 	return after, nil
