@@ -35,6 +35,8 @@ type Provider struct {
 	addresses  *ipam.Allocator
 	pools      map[string]ruling
 	namespaces map[string]map[providers.Key]bool
+	// seen is how many IPAddressPools there were at the last look.
+	seen int
 
 	restored chan struct{}
 	once     sync.Once

@@ -40,6 +40,8 @@ const (
 	conditionPools = "berth-lb.dev/IPAddressPoolsValid"
 	// countDelay gathers the changes of that long into one write per pool.
 	countDelay = time.Second
+	// gatherDelay is how long more pools are waited for where a start found none.
+	gatherDelay = 2 * time.Second
 	// maxTold bounds how many problems an error summary spells out.
 	maxTold = 20
 )
@@ -156,12 +158,27 @@ func (p *Provider) reconcile(ctx context.Context, t task) (reconcile.Result, err
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	if t == configure && p.gathers(objects) {
+		return reconcile.Result{RequeueAfter: gatherDelay}, nil
+	}
 	if t == configure {
 		if err := p.configure(ctx, objects); err != nil {
 			return reconcile.Result{}, err
 		}
 	}
 	return reconcile.Result{}, p.writeCounts(ctx, objects)
+}
+
+// gathers says whether more pools may be about to come, where a start found none and
+// Services keep their addresses: whoever creates several means them all, and the
+// first alone would take the addresses that are of the next.
+func (p *Provider) gathers(objects []metallb.IPAddressPool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.addresses.Usage(unconfigured)
+	came := len(objects) != p.seen
+	p.seen = len(objects)
+	return came && u.Assigned4+u.Assigned6 > 0
 }
 
 // configure has the pools rule as they are now, and reports those refused.

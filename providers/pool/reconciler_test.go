@@ -109,6 +109,45 @@ func TestOneRefusedCount(t *testing.T) {
 	}
 }
 
+// TestPoolsThatComeOneByOne: where a start finds no pool, the first that is created
+// takes no address that the next one is for.
+func TestPoolsThatComeOneByOne(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := metallb.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	api := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&metallb.IPAddressPool{}, &metallb.ConfigurationState{}).Build()
+	g := newGround(t)
+	old := g.service("old", annotationFrom, "b")
+	old.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "198.51.100.7"}}
+	g.start(t, old)
+	g.client, g.live = api, api
+	for _, step := range []struct {
+		created string
+		waits   bool
+	}{{"", false}, {"192.0.2.0/24", true}, {"198.51.100.0/24", true}, {"", false}} {
+		if step.created != "" {
+			p := pool(step.created[:3], step.created)
+			if err := api.Create(t.Context(), &p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		next, err := g.reconcile(t.Context(), configure)
+		if err != nil || (next.RequeueAfter > 0) != step.waits {
+			t.Fatalf("with %q: looks again in %v, %v", step.created, next.RequeueAfter, err)
+		}
+		g.client = g.cluster
+		if err := g.ensure(t, old); err != nil {
+			t.Fatalf("with %q: %v", step.created, err)
+		}
+		mustShow(t, old, "198.51.100.7")
+		g.client = api
+	}
+	if old.Annotations[annotationFrom] != "198" {
+		t.Errorf("it is from %q", old.Annotations[annotationFrom])
+	}
+}
+
 // TestCollect: only what is a pool to users is counted.
 func TestCollect(t *testing.T) {
 	count := func(g *ground) int {
