@@ -151,16 +151,27 @@ func (a *Allocator) Release(id ID) []ID {
 	return a.woken(nil)
 }
 
-// Suspend has id wait for nothing until its next Ensure, as nobody can tell what it
-// asks for, and returns what it holds. A Confirm has to follow, as after Ensure.
-func (a *Allocator) Suspend(id ID) Allocation {
-	c := a.clients[id]
-	if c == nil {
-		return Allocation{}
-	}
-	a.waiters.leave(c)
+// Suspend is Ensure for a request that is not to be followed, as a part of it can't
+// be read: nothing is given for it, and it waits for nothing. What is held stays, as
+// far as the families and the terms of sharing allow that.
+func (a *Allocator) Suspend(req Request) (Allocation, []ID) {
+	c := a.client(req)
 	c.why = nil
-	return c.allocation()
+	for i := range c.leases {
+		if l := &c.leases[i]; !slices.Contains(req.Families, FamilyOf(l.slot.addr)) {
+			a.retire(l)
+		}
+	}
+	a.settle()
+	return c.allocation(), a.woken(c)
+}
+
+// SharingKey returns the key of the last request of id.
+func (a *Allocator) SharingKey(id ID) string {
+	if c := a.clients[id]; c != nil {
+		return c.req.SharingKey
+	}
+	return ""
 }
 
 // Owned returns who holds an address, or may still show one, sorted.

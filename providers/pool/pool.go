@@ -80,7 +80,7 @@ func (p *Provider) Ensure(ctx context.Context, req providers.Request) (providers
 	defer p.work.countSoon()
 	defer func() { p.wakeAll(p.addresses.Confirm(want.ID, shown)) }()
 	if malformed != nil {
-		return p.keep(req.Service, want.ID, malformed)
+		return p.keep(req.Service, want, malformed)
 	}
 	got, woken, err := p.addresses.Ensure(want)
 	p.wakeAll(woken)
@@ -278,8 +278,13 @@ func (p *Provider) result(svc *corev1.Service, got ipam.Allocation) providers.Re
 
 // keep is the answer to a request that can't be read: nobody can tell what is
 // wanted instead of what is held. The caller holds mu.
-func (p *Provider) keep(svc *corev1.Service, id ipam.ID, malformed *providers.Refusal) (providers.Result, error) {
-	result := p.result(svc, p.addresses.Suspend(id))
+func (p *Provider) keep(svc *corev1.Service, want ipam.Request, malformed *providers.Refusal) (providers.Result, error) {
+	if _, unclear := annotation(svc, annotationSharing); unclear != nil {
+		want.SharingKey = p.addresses.SharingKey(want.ID)
+	}
+	held, woken := p.addresses.Suspend(want)
+	p.wakeAll(woken)
+	result := p.result(svc, held)
 	result.Conditions = nil
 	if len(result.Ingress) > 0 {
 		malformed.Message += "; until then the Service keeps what it has"

@@ -341,6 +341,57 @@ func TestAddressOfAnotherFamily(t *testing.T) {
 	}
 }
 
+// TestMalformedRequestGivesWay: what can be read of it counts: two Services do not
+// share a port because one of them has a typo elsewhere, nor does one keep the
+// address of a family that it gave up.
+func TestMalformedRequestGivesWay(t *testing.T) {
+	g := newGround(t, pool("a", "192.0.2.0/24", "2001:db8::/64"))
+	first, second := g.service("first", "metallb.io/allow-shared-ip", "k"), g.service("second", "metallb.io/allow-shared-ip", "k")
+	second.Spec.Ports[0].Port = 81
+	second.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
+	for _, svc := range []*corev1.Service{first, second} {
+		if err := g.ensure(t, svc); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustShow(t, second, "192.0.2.0 2001:db8::")
+	second.Annotations["metallb.io/loadBalancerIPs"] = "192.0.2.x"
+	second.Spec.IPFamilies = second.Spec.IPFamilies[:1]
+	_ = g.ensure(t, second)
+	mustShow(t, second, "192.0.2.0")
+	second.Spec.Ports[0].Port = 80
+	_ = g.ensure(t, second)
+	mustShow(t, second, "")
+	if err := g.ensure(t, first); err != nil {
+		t.Error(err)
+	}
+	mustShow(t, first, "192.0.2.0")
+	if u := g.addresses.Usage("a"); u.Assigned4 != 1 || u.Assigned6 != 0 {
+		t.Errorf("in use: %+v", u)
+	}
+}
+
+// TestContradictingKeys: who shares an address keeps it, and so do the others.
+func TestContradictingKeys(t *testing.T) {
+	g := newGround(t, pool("a", "192.0.2.0/24"))
+	first, second := g.service("first", "metallb.universe.tf/allow-shared-ip", "k"), g.service("second", "metallb.io/allow-shared-ip", "k")
+	second.Spec.Ports[0].Port = 81
+	for when := range 3 {
+		if when == 1 {
+			first.Annotations["metallb.io/allow-shared-ip"] = "l"
+		}
+		for _, svc := range []*corev1.Service{first, second} {
+			if err := g.ensure(t, svc); (err != nil) != (when > 0 && svc == first) {
+				t.Error(err)
+			}
+			mustShow(t, svc, "192.0.2.0")
+		}
+		if when == 1 {
+			g.start(t, first, second)
+		}
+	}
+}
+
 // TestAddressesOfTwoPools: that is about pools, and not a request that can't be read.
 func TestAddressesOfTwoPools(t *testing.T) {
 	g := newGround(t, pool("a", "192.0.2.0/24"), pool("b", "2001:db8::/64"))

@@ -42,6 +42,9 @@ func requestOf(svc *corev1.Service, namespaceLabels map[string]string) (ipam.Req
 	req.Pool, errs[0] = annotation(svc, annotationPool)
 	req.SharingKey, errs[1] = annotation(svc, annotationSharing)
 	req.Addresses, errs[2] = addressesOf(svc)
+	if errs[1] != nil {
+		req.SharingKey = svc.Annotations[legacyPrefix+annotationSharing] // likely the one that was there first
+	}
 	for _, err := range errs {
 		if err != nil {
 			return req, err
