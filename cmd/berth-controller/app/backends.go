@@ -66,7 +66,7 @@ func newCloud(ctx context.Context, mgr manager.Manager, _ providers.Wake, o *opt
 	if err != nil {
 		return nil, err
 	}
-	start := newCloudStart(c, mgr.GetConfig())
+	start := newCloudStart(c, mgr.GetConfig(), o.aws.fence)
 	if err := mgr.Add(start); err != nil {
 		return nil, err
 	}

@@ -16,12 +16,13 @@ import (
 type cloudStart struct {
 	cloud   cloudprovider.Interface
 	clients clients
+	fence   *fence // nil where there is no lease
 	started chan struct{}
 	lb      cloudprovider.LoadBalancer // once started is closed
 }
 
-func newCloudStart(cloud cloudprovider.Interface, config *rest.Config) *cloudStart {
-	return &cloudStart{cloud: cloud, clients: clients{config}, started: make(chan struct{})}
+func newCloudStart(cloud cloudprovider.Interface, config *rest.Config, fence *fence) *cloudStart {
+	return &cloudStart{cloud: cloud, clients: clients{config}, fence: fence, started: make(chan struct{})}
 }
 
 // Start is a manager.Runnable of the leader's.
@@ -47,10 +48,13 @@ func (s *cloudStart) Start(ctx context.Context) error {
 	return nil
 }
 
-// balancer is a cloud.Balancer.
+// balancer is a cloud.Balancer. All that is asked of it changes something, or may.
 func (s *cloudStart) balancer(ctx context.Context) (cloudprovider.LoadBalancer, error) {
 	select {
 	case <-s.started:
+		if s.fence != nil && !s.fence.open() {
+			return nil, errFenced
+		}
 		return s.lb, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()

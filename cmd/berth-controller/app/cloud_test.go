@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	cloudprovider "k8s.io/cloud-provider"
 	cloudfake "k8s.io/cloud-provider/fake"
 )
@@ -41,7 +42,7 @@ func (c *recordingCloud) LoadBalancer() (cloudprovider.LoadBalancer, bool) {
 // TestCloudStart: a cloud is asked for nothing before it is initialized.
 func TestCloudStart(t *testing.T) {
 	c := &recordingCloud{Cloud: &cloudfake.Cloud{}}
-	start := newCloudStart(c, &rest.Config{Host: "https://127.0.0.1:1"})
+	start := newCloudStart(c, &rest.Config{Host: "https://127.0.0.1:1"}, nil)
 	early, stop := context.WithTimeout(t.Context(), time.Millisecond)
 	defer stop()
 	if _, err := start.balancer(early); !errors.Is(err, context.DeadlineExceeded) {
@@ -65,8 +66,25 @@ func TestCloudStart(t *testing.T) {
 		t.Errorf("called: %v, want %v", c.calls, want)
 	}
 
-	without := newCloudStart(&recordingCloud{Cloud: &cloudfake.Cloud{}, none: true}, &rest.Config{})
+	without := newCloudStart(&recordingCloud{Cloud: &cloudfake.Cloud{}, none: true}, &rest.Config{}, nil)
 	if err := without.Start(t.Context()); err == nil {
 		t.Error("a cloud without load balancers will do")
+	}
+}
+
+// TestCloudBehindTheFence: a process that was frozen, and may not lead any more,
+// calls no cloud.
+func TestCloudBehindTheFence(t *testing.T) {
+	f := &fence{Interface: &lease{}, valid: time.Hour}
+	start := newCloudStart(&recordingCloud{Cloud: &cloudfake.Cloud{}}, &rest.Config{}, f)
+	close(start.started)
+	if _, err := start.balancer(t.Context()); !errors.Is(err, errFenced) {
+		t.Errorf("who does not lead is told %v", err)
+	}
+	if err := f.Update(t.Context(), resourcelock.LeaderElectionRecord{HolderIdentity: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start.balancer(t.Context()); err != nil {
+		t.Errorf("the leader is told %v", err)
 	}
 }

@@ -16,9 +16,9 @@ import (
 // errFenced is the error of writes that come too late.
 var errFenced = errors.New("not written, as another process may lead by now: the lease was not renewed in time")
 
-// fence keeps a process from writing, and from changing anything at AWS, once another may lead: one that was
-// frozen goes on where it was, with what it knew then, and learns of its loss
-// only by the next renewal that fails.
+// fence keeps a process from writing, and from changing anything in a cloud, once
+// another may lead: one that was frozen goes on where it was, with what it knew
+// then, and learns of its loss only by the next renewal that fails.
 //
 // It closes valid after the start of the last renewal; what the lease lasts
 // beyond that is for the writes that are on their way.
