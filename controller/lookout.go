@@ -70,11 +70,11 @@ type lookout struct {
 	// had to do without.
 	failure    error
 	unanswered map[providers.Key]bool
-	// stale is set while now.reach is to be made anew; due is when the next
-	// outlook is to be made, the zero time for never.
-	stale bool
-	due   time.Time
-	bell  chan struct{}
+	// stale is set while now.reach is to be made anew, and moved while there is news
+	// of sessions; due is when the next outlook is to be made, the zero time for never.
+	stale, moved bool
+	due          time.Time
+	bell         chan struct{}
 }
 
 // carriage is what carries the addresses of a Service; some have no links.
@@ -91,7 +91,7 @@ func newLookout() *lookout {
 func (k *lookout) note(n news) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.stale = k.stale || n == configured
+	k.stale, k.moved = k.stale || n == configured, k.moved || n != configured
 	k.schedule(lag[n])
 }
 
@@ -248,9 +248,9 @@ func (k *lookout) refresh(ctx context.Context) error {
 	k.building.Lock()
 	defer k.building.Unlock()
 	k.mu.Lock()
-	stale := k.stale || k.now == nil
+	stale, moved := k.stale || k.now == nil, k.moved
 	before := k.now
-	k.stale, k.due = false, time.Time{}
+	k.stale, k.moved, k.due = false, false, time.Time{}
 	k.mu.Unlock()
 
 	if stale {
@@ -260,7 +260,7 @@ func (k *lookout) refresh(ctx context.Context) error {
 	if err != nil {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.stale = k.stale || stale
+		k.stale, k.moved = k.stale || stale, k.moved || moved
 		if k.now == nil {
 			k.failure = err
 		}
@@ -273,7 +273,7 @@ func (k *lookout) refresh(ctx context.Context) error {
 		apart = k.surveyed().apart(o.survey)
 	}
 	k.now, k.failure = o, nil
-	concerned := slices.AppendSeq(k.concerned(o, apart), maps.Keys(k.unanswered))
+	concerned := slices.AppendSeq(k.concerned(o, apart, moved), maps.Keys(k.unanswered))
 	clear(k.unanswered)
 	k.mu.Unlock()
 	if apart == ofAll {
@@ -293,13 +293,13 @@ func (k *lookout) surveyed() survey {
 	return k.now.survey
 }
 
-// concerned are those Services with an address that is carried by what does
-// not carry it in o, or by nothing, and those for whom the survey is another one.
-// k.mu is held.
-func (k *lookout) concerned(o *outlook, apart scope) []providers.Key {
+// concerned are those Services for whom the survey is another one and, where sessions
+// moved, those with an address that is carried by what does not carry it in o, or by
+// nothing. k.mu is held.
+func (k *lookout) concerned(o *outlook, apart scope, moved bool) []providers.Key {
 	var keys []providers.Key
 	for key, c := range k.carried {
-		if apart == ofAll || apart == ofOneNode && c.oneNode || slices.ContainsFunc(c.links, func(l link) bool { return !o.sessions.carries(l) }) {
+		if apart == ofAll || apart == ofOneNode && c.oneNode || moved && slices.ContainsFunc(c.links, func(l link) bool { return !o.sessions.carries(l) }) {
 			keys = append(keys, key)
 		}
 	}

@@ -175,6 +175,18 @@ func TestLookoutWithoutNews(t *testing.T) {
 		w.note(configured)
 		w.after(time.Second, "a node is not heard of any more", "api")
 		w.after(time.Minute, "that is no news any more")
+
+		w.sessions = ups()
+		w.note(parted)
+		w.after(time.Minute, "the only session goes", "api", "web")
+		w.ask()
+		w.view = view(nil, corev1.ConditionTrue)
+		w.note(configured)
+		w.after(time.Minute, "the node is back, and its session is not", "api")
+		w.note(parted)
+		w.view = view(nil, corev1.ConditionUnknown)
+		w.note(configured)
+		w.after(time.Second, "news of sessions comes along with that of nodes", "api", "web")
 	})
 }
 
