@@ -11,7 +11,7 @@ export PATH := $(PATH):/usr/local/go/bin
 
 # The modules with code to check. e2e/kube is not among them: its one file only
 # calls Kubernetes, and vet would go through all of that.
-MODULES := . charts/crdgen e2e image
+MODULES := . charts/crdgen e2e e2e/prometheus image
 # Errors may begin with the kind of an object: a user reads them.
 CHECKS := inherit,-ST1005
 FUZZTIME ?= 10s

@@ -52,13 +52,11 @@ func TestAPIServerTakesAll(t *testing.T) {
 	api, err := kube.Client()
 	check.Must(t, err)
 	ctx := t.Context()
+	check.Must(t, kube.Install(ctx, operatorCRDs(t)))
 	check.Must(t, api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: release.Namespace}}))
 	for name, args := range map[string][]string{"default": nil, "EKS": eks(t), "everything": everything} {
 		t.Run(name, func(t *testing.T) {
 			for _, o := range objects(t, args...) {
-				if o.GroupVersionKind().Group == "monitoring.coreos.com" {
-					continue // the operator's kinds are not here
-				}
 				err := api.Create(ctx, o, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
 				if err != nil && !apierrors.IsAlreadyExists(err) {
 					t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)

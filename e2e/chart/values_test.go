@@ -24,6 +24,10 @@ var everything = []string{
 	"--set=networkPolicy.enabled=true,prometheus.metallbNames=true,prometheus.scrapeAnnotations=true",
 	"--set=prometheus.podMonitor.enabled=true,prometheus.serviceMonitor.enabled=true,prometheus.serviceMonitor.interval=30s",
 	"--set=prometheus.prometheusRule.enabled=true,prometheus.dashboards.enabled=true",
+	"--set=prometheus.prometheusRule.extraAlerts[0].alert=Quiet,prometheus.prometheusRule.extraAlerts[0].expr=absent(up)",
+	"--set=prometheus.podMonitor.annotations.team=network,prometheus.podMonitor.additionalLabels.release=kube-prometheus-stack",
+	"--set=prometheus.podMonitor.relabelings[0].sourceLabels[0]=__meta_kubernetes_pod_node_name,prometheus.podMonitor.relabelings[0].targetLabel=node",
+	"--set=prometheus.podMonitor.metricRelabelings[0].action=labeldrop,prometheus.podMonitor.metricRelabelings[0].regex=controller_runtime_.*",
 	"--set=controller.extraVolumes[0].name=ca,controller.extraVolumes[0].configMap.name=proxy-ca",
 	"--set=controller.extraVolumeMounts[0].name=ca,controller.extraVolumeMounts[0].mountPath=/etc/ssl/certs",
 }
