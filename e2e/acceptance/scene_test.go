@@ -12,7 +12,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -155,13 +154,7 @@ func (s *scene) delete(name string) {
 
 func (s *scene) gone(name string) {
 	s.t.Helper()
-	s.eventually(func() error {
-		svc, err := s.read(name)
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return errors.Join(err, fmt.Errorf("Service %s still exists, with finalizers %v", name, svc.Finalizers))
-	})
+	s.eventually(func() error { return check.Gone(s.read(name)) })
 }
 
 // until returns the Service once it is as it should be.
@@ -169,13 +162,8 @@ func (s *scene) until(name string, is func(*corev1.Service) error) *corev1.Servi
 	s.t.Helper()
 	var svc *corev1.Service
 	s.eventually(func() (err error) {
-		if svc, err = s.read(name); err != nil {
-			return err
-		}
-		if err := is(svc); err != nil {
-			return fmt.Errorf("Service %s: %w; it is\n%s", name, err, check.Describe(svc))
-		}
-		return nil
+		svc, err = s.read(name)
+		return check.Wanted(svc, err, is)
 	})
 	return svc
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/berth-lb/berth/e2e/check"
@@ -41,10 +42,18 @@ func said(do func(t testing.TB)) (text string) {
 }
 
 func TestWhatFails(t *testing.T) {
-	svc := &corev1.Service{}
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "web"}}
 	svc.Status.Conditions = []metav1.Condition{{Type: "Provisioned", Status: "False", Reason: "NoPool", Message: "make an IPAddressPool"}}
 	condition := func(kind string, status metav1.ConditionStatus, reason string, named ...string) func(testing.TB) {
 		return func(t testing.TB) { check.Must(t, check.Condition(svc, kind, status, reason, named...)) }
+	}
+	wanted := func(read, is error) func(testing.TB) {
+		return func(t testing.TB) {
+			check.Must(t, check.Wanted(svc, read, func(*corev1.Service) error { return is }))
+		}
+	}
+	gone := func(read error) func(testing.TB) {
+		return func(t testing.TB) { check.Must(t, check.Gone(svc, read)) }
 	}
 	logs := func(text string) func(testing.TB) {
 		path := filepath.Join(t.TempDir(), "log")
@@ -62,6 +71,12 @@ func TestWhatFails(t *testing.T) {
 		{"another status", condition("Provisioned", "True", ""), "want True"},
 		{"another reason", condition("Provisioned", "False", "PoolExhausted"), "want False for PoolExhausted"},
 		{"another message", condition("Provisioned", "False", "NoPool", "IPAddressPool", "blue"), `does not name "blue"`},
+		{"as wanted", wanted(nil, nil), ""},
+		{"not as wanted", wanted(nil, errors.New("no address")), "Service web: no address"},
+		{"not to be read", wanted(errors.New("no API server"), nil), "no API server"},
+		{"it is gone", gone(apierrors.NewNotFound(corev1.Resource("services"), "web")), ""},
+		{"it is not gone", gone(nil), "Service web still exists"},
+		{"nobody knows whether it is gone", gone(errors.New("no API server")), "no API server"},
 		{"a log of nothing", logs("all is well"), ""},
 		{"a log of a race", logs("WARNING: DATA RACE\nRead at"), "Read at"},
 		{"a log of a panic", logs("panic: nil map"), "nil map"},

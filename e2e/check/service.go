@@ -8,11 +8,35 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
+
+// Wanted tells what about a Service that was read, or could not be, is not as it
+// should be.
+func Wanted(svc *corev1.Service, err error, is func(*corev1.Service) error) error {
+	if err != nil {
+		return err
+	}
+	if err := is(svc); err != nil {
+		return fmt.Errorf("Service %s: %w; it is\n%s", svc.Name, err, Describe(svc))
+	}
+	return nil
+}
+
+// Gone tells that a Service still exists, or could not be read.
+func Gone(svc *corev1.Service, err error) error {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("Service %s still exists: %s", svc.Name, Describe(svc))
+}
 
 // Condition tells what about a condition of svc is not as wanted. Its message has
 // to name all of those things; a reason counts where it is given.

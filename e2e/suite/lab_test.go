@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
@@ -221,13 +220,7 @@ func (l *lab) delete(name string) {
 // gone returns once a Service is no more.
 func (l *lab) gone(name string) {
 	l.t.Helper()
-	l.eventually(func() error {
-		svc, err := l.read(name)
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return errors.Join(err, fmt.Errorf("Service %s still exists, with finalizers %v", name, svc.Finalizers))
-	})
+	l.eventually(func() error { return check.Gone(l.read(name)) })
 }
 
 // until returns the Service once it is as it should be.
@@ -235,13 +228,8 @@ func (l *lab) until(name string, is func(*corev1.Service) error) *corev1.Service
 	l.t.Helper()
 	var svc *corev1.Service
 	l.eventually(func() (err error) {
-		if svc, err = l.read(name); err != nil {
-			return err
-		}
-		if err := is(svc); err != nil {
-			return fmt.Errorf("Service %s: %w; it is\n%s", name, err, check.Describe(svc))
-		}
-		return nil
+		svc, err = l.read(name)
+		return check.Wanted(svc, err, is)
 	})
 	return svc
 }
