@@ -4,6 +4,9 @@
 package app
 
 import (
+	"context"
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/berth-lb/berth/cmd/internal/process"
@@ -40,7 +43,11 @@ Any number may run at once; one leads and the others stand by.`,
 				return process.Usage(err)
 			}
 			if o.dryRun {
-				return dryRun(cmd.Context(), o, cmd.OutOrStdout())
+				err := dryRun(cmd.Context(), o, cmd.OutOrStdout())
+				if errors.Is(err, context.Canceled) {
+					return errors.New("interrupted: what is printed is not all that would change")
+				}
+				return err
 			}
 			return run(cmd.Context(), o)
 		},

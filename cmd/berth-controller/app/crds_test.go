@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 )
 
@@ -37,15 +35,9 @@ func TestInterruptedIsAnError(t *testing.T) {
 				fmt.Fprint(w, "{}")
 			}))
 			defer server.Close()
-			kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-			text := `{"clusters": [{"name": "c", "cluster": {"server": "` + server.URL + `"}}],
-				"contexts": [{"name": "c", "context": {"cluster": "c"}}], "current-context": "c"}`
-			if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
 			cmd := command()
 			cmd.SilenceUsage, cmd.SilenceErrors = true, true
-			cmd.SetArgs([]string{"apply-crds", "--kubeconfig=" + kubeconfig})
+			cmd.SetArgs([]string{"apply-crds", "--kubeconfig=" + kubeconfigOf(t, server.URL)})
 			if err := cmd.ExecuteContext(ctx); err == nil || errors.Is(err, context.Canceled) {
 				t.Errorf("it ends with %v, which counts as success", err)
 			}
