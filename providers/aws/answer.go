@@ -41,15 +41,15 @@ func (p *Provider) answer(ctx context.Context, a *ask, err error) (providers.Res
 	return result, nil
 }
 
-// ingressOf is the name of the load balancer: of the old one while a new one is
-// not active yet. What is not known is as the status has it.
+// ingressOf is the name of the load balancer: of the old one while a new one does
+// not take traffic. What is not known is as the status has it.
 func ingressOf(svc *corev1.Service, r record) []corev1.LoadBalancerIngress {
 	if r.stack == nil {
 		return shown(svc).Ingress
 	}
 	lb := currentOf(*r.stack, r.name)
 	for _, other := range r.stack.LoadBalancers {
-		if lb.State == stateProvisioning && other.State == "active" {
+		if !takesTraffic(lb) && other.State == "active" {
 			lb = other
 		}
 	}
@@ -109,7 +109,7 @@ func provisioning(r record) error {
 	}
 	lb := currentOf(*r.stack, r.name)
 	switch {
-	case lb.State == "failed":
+	case lb.State == stateFailed:
 		return refusal(providers.ReasonBackendError, afterMistake, "AWS could not set up load balancer %s: delete it there, and it is made again", lb.Name)
 	case lb.State != stateProvisioning:
 		return nil

@@ -87,9 +87,7 @@ func (p *Provider) apply(ctx context.Context, a *ask, observed, desired plan.Sta
 			r.stack = nil // what a change did that failed is not known
 			return
 		}
-		if r.foreign = nil; len(e.held) == 0 {
-			r.held = nil
-		}
+		r.foreign, r.held = nil, stillHeld(r.held, e.held)
 		if len(e.held)+len(e.leftOut) == 0 {
 			r.hash = a.hash
 		}
@@ -407,15 +405,27 @@ func (p *Provider) mustWait(stack string, e *execution, c plan.Change) bool {
 	return false
 }
 
-// succeeding says whether one load balancer is replaced by another that is not
-// active yet.
 func (e *execution) succeeding() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.now.LoadBalancers) > 1 && successor(e.now, e.desired).State == stateProvisioning
+	return succeeding(e.now, e.desired)
 }
 
-const stateProvisioning = "provisioning"
+// succeeding says whether one load balancer is replaced by another that does not
+// take traffic yet, or never will.
+func succeeding(now, desired plan.Stack) bool {
+	return len(now.LoadBalancers) > 1 && !takesTraffic(successor(now, desired))
+}
+
+// Of the states of a load balancer, those in which it takes no traffic.
+const (
+	stateProvisioning = "provisioning"
+	stateFailed       = "failed"
+)
+
+func takesTraffic(lb plan.LoadBalancer) bool {
+	return lb.State != stateProvisioning && lb.State != stateFailed
+}
 
 // provisioned says whether a load balancer is not active yet.
 func (e *execution) provisioned(ref string) (so bool) {
@@ -463,6 +473,17 @@ func (p *Provider) lastTargets(stack string, e *execution, c plan.DeregisterTarg
 		held = time.Since(since) < longestHold
 	})
 	return held
+}
+
+// stillHeld leaves of since what targets are still kept for.
+func stillHeld(since map[string]time.Time, held []plan.Change) map[string]time.Time {
+	kept := map[string]time.Time{}
+	for _, c := range held {
+		if c, ok := c.(plan.DeregisterTargets); ok {
+			kept[c.TargetGroup] = since[c.TargetGroup]
+		}
+	}
+	return kept
 }
 
 // group is a target group as it is now.

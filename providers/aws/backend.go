@@ -66,6 +66,8 @@ type backend struct {
 	// sure are the stacks whose needs were decided with what exists in view: only
 	// when all are, a rule that nobody needs is one that nobody needs.
 	sure map[string]bool
+	// replaced are the stacks whose needs are those of an old load balancer, too.
+	replaced map[string]bool
 	// next is when the next round comes that nobody waits for, by group.
 	next map[string]time.Time
 	// rules are those of the groups of nodes, as of when they were looked at.
@@ -95,6 +97,7 @@ func newBackend(o Options, t *topology, exist func() []string) *backend {
 		next:     map[string]time.Time{},
 		needs:    map[string][]plan.Need{},
 		sure:     map[string]bool{},
+		replaced: map[string]bool{},
 		rules:    map[string]groupRules{},
 		dirty:    map[string]bool{},
 		told:     map[string]bool{},
@@ -190,24 +193,32 @@ func (b *backend) remember(stack string, req plan.Request) {
 	}
 }
 
-// note takes down what a stack needs for sure.
-func (b *backend) note(stack string, req plan.Request, desired plan.Stack) {
+// note takes down what a stack needs for sure, and says whether it needed more
+// before, for a load balancer that was replaced.
+func (b *backend) note(stack string, req plan.Request, desired plan.Stack) (less bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	had := b.replaced[stack]
+	b.replaced[stack] = len(plan.Predecessors(req.Existing, desired)) > 0
 	b.needs[stack], b.sure[stack] = plan.BackendNeeds(req, desired), true
+	return had && !b.replaced[stack]
 }
 
-// open has all groups of nodes let in what a stack needs.
+// open has all groups of nodes let in what a stack needs, and no more what only a
+// load balancer needed that was replaced.
 func (b *backend) open(ctx context.Context, stack string, req plan.Request, desired plan.Stack) error {
 	if !b.managed {
 		return nil
 	}
+	less := b.note(stack, req, desired)
 	closed, err := b.closed(ctx, stack, req, desired)
 	if err != nil {
 		return err
 	}
-	_, err = b.rounds.get(ctx, closed...)
-	return err
+	if _, err = b.rounds.get(ctx, closed...); err != nil || !less {
+		return err
+	}
+	return b.tidy(ctx)
 }
 
 // openSoon is open without waiting, for what takes no traffic yet. It says
@@ -266,6 +277,7 @@ func (b *backend) forget(ctx context.Context, stack string) error {
 	b.mu.Lock()
 	delete(b.needs, stack)
 	delete(b.sure, stack)
+	delete(b.replaced, stack)
 	b.mu.Unlock()
 	return b.tidy(ctx)
 }

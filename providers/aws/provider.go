@@ -173,17 +173,22 @@ func (p *Provider) converge(ctx context.Context, ask *ask) error {
 	if err != nil {
 		return err
 	}
+	request := ask.request
+	request.Existing = observed
+	changes := slices.Concat(outgoing(request, desired), plan.Diff(observed, desired))
 	ask.decided = true
-	open, unreachable := p.open(ctx, ask, observed, desired)
-	changes := plan.Diff(observed, desired)
+	open, unreachable := p.open(ctx, ask.stack, request, desired)
 	if err := p.stillOurs(ctx, ask.stack, observed, changes); err != nil {
 		return err
 	}
 	if err := p.apply(ctx, ask, observed, desired, changes); err != nil {
 		return err
 	}
-	if r, _ := p.memory.get(ask.stack); !open && unreachable == nil && currentOf(*r.stack, r.name).State != stateProvisioning {
-		unreachable = p.backend.open(ctx, ask.stack, ask.request, desired)
+	r, _ := p.memory.get(ask.stack)
+	request.Existing = *r.stack
+	active, gone := currentOf(*r.stack, r.name).State != stateProvisioning, len(r.stack.LoadBalancers) < len(observed.LoadBalancers)
+	if unreachable == nil && (!open && active || gone) {
+		unreachable = p.backend.open(ctx, ask.stack, request, desired)
 		open = unreachable == nil
 	}
 	if !open {
@@ -219,12 +224,23 @@ func beyondTargets(c plan.Change) bool {
 // open has the groups of nodes let load balancers in, and says whether they do.
 // It waits for that only where one may have traffic: before a new one is active
 // its Service is looked at again.
-func (p *Provider) open(ctx context.Context, ask *ask, observed, desired plan.Stack) (bool, error) {
-	if slices.ContainsFunc(observed.LoadBalancers, func(lb plan.LoadBalancer) bool { return lb.State != stateProvisioning }) {
-		err := p.backend.open(ctx, ask.stack, ask.request, desired)
+func (p *Provider) open(ctx context.Context, stack string, request plan.Request, desired plan.Stack) (bool, error) {
+	if slices.ContainsFunc(request.Existing.LoadBalancers, func(lb plan.LoadBalancer) bool { return lb.State != stateProvisioning }) {
+		err := p.backend.open(ctx, stack, request, desired)
 		return err == nil, err
 	}
-	return p.backend.openSoon(ctx, ask.stack, ask.request, desired)
+	return p.backend.openSoon(ctx, stack, request, desired)
+}
+
+// outgoing has the targets of an old load balancer follow nodes and pods as long as
+// its successor does not take traffic.
+func outgoing(request plan.Request, desired plan.Stack) []plan.Change {
+	if !succeeding(request.Existing, desired) {
+		return nil
+	}
+	request.Existing = plan.Outgoing(request.Existing, desired)
+	_, changes := plan.Retarget(request)
+	return changes
 }
 
 // Release deletes all that AWS holds for a Service of this name, unless a later

@@ -59,7 +59,8 @@ func (p *Provider) runLooks(ctx context.Context) {
 	}
 }
 
-// look finds out how one stack is, and wakes its Service if that matters.
+// look finds out how one stack is, and wakes its Service if that matters. Targets
+// matter as soon as a load balancer takes traffic, as one that is replaced does.
 func (p *Provider) look(ctx context.Context, stack string, slots chan struct{}) {
 	r, known := p.memory.get(stack)
 	if !known || r.stack == nil {
@@ -67,8 +68,9 @@ func (p *Provider) look(ctx context.Context, stack string, slots chan struct{}) 
 	}
 	p.memory.update(stack, func(r *record) { r.looks++ })
 	if currentOf(*r.stack, r.name).State == stateProvisioning {
-		p.lookAtState(ctx, stack, r)
-		return
+		if over := p.lookAtState(ctx, stack, r); over || len(r.stack.LoadBalancers) == 1 {
+			return
+		}
 	}
 	select {
 	case slots <- struct{}{}:
@@ -79,28 +81,30 @@ func (p *Provider) look(ctx context.Context, stack string, slots chan struct{}) 
 	p.lookAtTargets(ctx, stack, r)
 }
 
-// lookAtState looks whether a load balancer is still being provisioned.
-func (p *Provider) lookAtState(ctx context.Context, stack string, r record) {
+// lookAtState looks whether a load balancer is still being provisioned, and says
+// whether its Service has to look at it.
+func (p *Provider) lookAtState(ctx context.Context, stack string, r record) (over bool) {
 	arn := currentOf(*r.stack, r.name).ARN
 	found, err := p.observer.loadBalancers.get(ctx, arn)
 	if err != nil {
 		p.lookFailed(stack, "describe a load balancer that is being provisioned", err)
 		p.lookLater(stack, r.looks+1)
-		return
+		return false
 	}
 	lb, there := found[arn]
 	if !there {
 		p.lost(stack, r, arn)
-		return
+		return true
 	}
 	state := loadBalancerOf(lb).State
 	if state == stateProvisioning || !p.setState(stack, r.version, arn, state) {
 		p.lookLater(stack, r.looks+1)
-		return
+		return false
 	}
 	p.options.Wake(r.key)
 	p.memory.update(stack, func(r *record) { r.looks = 0 })
 	p.lookLater(stack, 0)
+	return true
 }
 
 // lookFailed logs why a look showed nothing. Throttled is what many are at once,

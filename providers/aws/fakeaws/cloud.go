@@ -45,6 +45,7 @@ type Cloud struct {
 	remains       []remains
 	tagged        map[string][]tagVersion // by ARN, oldest first
 	health        func(Target) Health
+	failing       bool
 }
 
 // New returns an empty account.

@@ -69,7 +69,7 @@ func (c *Cloud) createLoadBalancer(in *elbv2.CreateLoadBalancerInput) (*elbv2.Cr
 	lb.id = c.number("load balancer", 16)
 	lb.arn = c.arn(elbv2Service, fmt.Sprintf("loadbalancer/net/%s/%s", lb.name, lb.id))
 	lb.dnsName = fmt.Sprintf("%s-%s.elb.%s.amazonaws.com", lb.name, lb.id, c.options.Region)
-	lb.tags, lb.created = tags, c.now()
+	lb.tags, lb.created, lb.failed = tags, c.now(), c.failing
 	lb.attributes = defaultLoadBalancerAttributes(lb)
 	c.loadBalancers[lb.arn] = lb
 	c.setTags(lb.arn, tags)
@@ -370,6 +370,8 @@ func (c *Cloud) showLoadBalancer(lb *loadBalancer) elb.LoadBalancer {
 	state := elb.LoadBalancerStateEnumActive
 	if c.now().Before(lb.created.Add(c.options.Delays.Provisioning)) {
 		state = elb.LoadBalancerStateEnumProvisioning
+	} else if lb.failed {
+		state = elb.LoadBalancerStateEnumFailed
 	}
 	shown := elb.LoadBalancer{
 		LoadBalancerArn:              &lb.arn,

@@ -362,7 +362,7 @@ func (c *Cloud) Serving(name string, port int32) []Target {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	lb := c.loadBalancerNamed(name)
-	if lb == nil || c.now().Before(lb.created.Add(c.options.Delays.Provisioning)) {
+	if lb == nil || lb.failed || c.now().Before(lb.created.Add(c.options.Delays.Provisioning)) {
 		return nil
 	}
 	by := map[elb.TargetHealthStateEnum][]Target{}

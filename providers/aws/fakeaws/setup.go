@@ -171,6 +171,13 @@ func (c *Cloud) AddAddress(allocation string) {
 	c.addresses[allocation] = true
 }
 
+// FailLoadBalancers says whether AWS can't set up those that are made from now on.
+func (c *Cloud) FailLoadBalancers(fail bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failing = fail
+}
+
 // AddCertificate adds a certificate by its ARN.
 func (c *Cloud) AddCertificate(arn string) {
 	c.mu.Lock()

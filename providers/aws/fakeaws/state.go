@@ -96,6 +96,7 @@ type loadBalancer struct {
 	attributes, tags            map[string]string
 	capacity                    int32
 	created                     time.Time
+	failed                      bool // and never becomes active
 }
 
 type mapping struct {

@@ -37,18 +37,33 @@ const (
 // without comes with the addresses of its clients and its own.
 //
 // s has to be decided with Existing: only what there is says whether a load
-// balancer has security groups.
+// balancer has security groups. One that s has another in the place of needs what it
+// did until it is gone.
 func BackendNeeds(req Request, s Stack) []Need {
 	set := map[Need]bool{}
-	for _, lb := range s.LoadBalancers {
-		for _, g := range s.TargetGroups {
+	add := func(lb LoadBalancer, groups []TargetGroup) {
+		for _, g := range groups {
 			for _, n := range needsOf(req, lb, g) {
 				set[n] = true
 			}
 		}
 	}
+	for _, lb := range s.LoadBalancers {
+		add(lb, s.TargetGroups)
+	}
+	lookedAt := filter(req.Existing.TargetGroups, func(g TargetGroup) bool { return g.Attributes != nil })
+	for _, old := range Predecessors(req.Existing, s) {
+		add(old, slices.Concat(s.TargetGroups, lookedAt))
+	}
 	return slices.SortedFunc(maps.Keys(set), func(a, b Need) int {
 		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port), compareCIDRs(a.CIDR, b.CIDR))
+	})
+}
+
+// Predecessors are the load balancers that are there and not wanted.
+func Predecessors(observed, desired Stack) []LoadBalancer {
+	return filter(observed.LoadBalancers, func(old LoadBalancer) bool {
+		return !slices.ContainsFunc(desired.LoadBalancers, func(lb LoadBalancer) bool { return lb.Name == old.Name })
 	})
 }
 

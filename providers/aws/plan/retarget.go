@@ -52,3 +52,12 @@ func retargeted(req Request, g TargetGroup) TargetGroup {
 	}
 	return g
 }
+
+// Outgoing is what there is, without the target groups that go on being used.
+func Outgoing(observed, desired Stack) Stack {
+	kept := matchOf(observed, desired).targetGroups
+	observed.TargetGroups = filter(observed.TargetGroups, func(g TargetGroup) bool {
+		return kept[g.Key] == nil || kept[g.Key].ARN != g.ARN
+	})
+	return observed
+}
