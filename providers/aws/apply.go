@@ -67,6 +67,11 @@ func (p *Provider) apply(ctx context.Context, a *ask, observed, desired plan.Sta
 		r.version++
 		r.name, r.wanted, r.gated = desired.LoadBalancers[0].Name, targetsByKey(desired), a.request.Gated
 	})
+	for _, c := range changes { // before: what others are kept for is not healthy yet
+		if c, ok := c.(plan.RegisterTargets); ok {
+			p.health.anew(e.name(c.TargetGroup), c.Targets)
+		}
+	}
 	err := e.run(ctx, changes)
 	if err == nil {
 		e.settle()
@@ -74,11 +79,6 @@ func (p *Provider) apply(ctx context.Context, a *ask, observed, desired plan.Sta
 	if theirs, ok := errors.AsType[*foreignError](err); ok {
 		p.memory.update(a.stack, func(r *record) { r.foreign = []string{theirs.arn} })
 		e.cleanUp(ctx, theirs.arn)
-	}
-	for _, c := range changes {
-		if c, ok := c.(plan.RegisterTargets); ok {
-			p.health.anew(e.name(c.TargetGroup), c.Targets)
-		}
 	}
 	after := e.after()
 	p.memory.update(a.stack, func(r *record) {

@@ -483,6 +483,30 @@ func TestAllPodsReplaced(t *testing.T) {
 	})
 }
 
+// An address that was a target a moment ago may be that of another pod, of which
+// nothing is known: others stay until it is healthy.
+func TestAddressUsedAgain(t *testing.T) {
+	inBubble(t, awsLike(), func(s *site) {
+		s.pods["web"] = []string{oldPod}
+		s.service("web", func(svc *corev1.Service) { svc.Annotations[annotation.KeyTargetType] = "ip" })
+		s.settle("default/web")
+		lb := s.loadBalancer("default/web")
+		s.pods["web"] = []string{newPod}
+		_ = s.ensure("default/web")
+		for end := time.Now().Add(3 * time.Minute); !slices.Equal(s.serving(lb), s.pods["web"]); time.Sleep(100 * time.Millisecond) {
+			if s.ensureWoken(); time.Now().After(end) {
+				t.Fatalf("the new pod does not take over: %v serve", s.serving(lb))
+			}
+		}
+		s.pods["web"] = []string{oldPod}
+		_ = s.ensure("default/web")
+		s.keepsServing(lb, 3*time.Minute)
+		if got := s.serving(lb); !slices.Equal(got, s.pods["web"]) {
+			t.Errorf("at the end %v serve", got)
+		}
+	})
+}
+
 // Who may not do something is told what, and others go on.
 func TestDenied(t *testing.T) {
 	t.Parallel()
