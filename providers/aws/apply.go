@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,7 +88,7 @@ func (p *Provider) apply(ctx context.Context, a *ask, observed, desired plan.Sta
 			r.stack = nil // what a change did that failed is not known
 			return
 		}
-		r.foreign, r.held = nil, stillHeld(r.held, e.held)
+		r.held = stillHeld(r.held, e.held)
 		if len(e.held)+len(e.leftOut) == 0 {
 			r.hash = a.hash
 		}
@@ -362,8 +363,13 @@ func (e *execution) delete(ctx context.Context, name string) error {
 }
 
 // stillForeign repeats what was refused because of somebody else's things, while
-// they are there: making everything again to find out would change things.
-func (p *Provider) stillForeign(ctx context.Context, a *ask, foreign []string) error {
+// they are there and changes would make the like: making everything again to find
+// out would change things.
+func (p *Provider) stillForeign(ctx context.Context, a *ask, changes []plan.Change) error {
+	r, _ := p.memory.get(a.stack)
+	foreign := slices.DeleteFunc(slices.Clone(r.foreign), func(name string) bool {
+		return !slices.ContainsFunc(changes, func(c plan.Change) bool { return makes(c, name) })
+	})
 	if len(foreign) == 0 {
 		return nil
 	}
@@ -381,6 +387,20 @@ func (p *Provider) stillForeign(ctx context.Context, a *ask, foreign []string) e
 	}
 	p.memory.update(a.stack, func(r *record) { r.foreign = nil })
 	return nil
+}
+
+// makes says whether c makes what would be called as that which has an ARN, or a
+// security group.
+func makes(c plan.Change, name string) bool {
+	switch c := c.(type) {
+	case plan.CreateLoadBalancer:
+		return strings.Contains(name, aLoadBalancer+c.LoadBalancer.Name+"/")
+	case plan.CreateTargetGroup:
+		return strings.Contains(name, aTargetGroup+c.TargetGroup.Name+"/")
+	case plan.CreateSecurityGroup:
+		return strings.HasPrefix(name, aSecurityGroup)
+	}
+	return false
 }
 
 // longestHold bounds how long targets that are not wanted any more stay in a

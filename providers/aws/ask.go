@@ -152,9 +152,6 @@ func (p *Provider) shows(a *ask) bool {
 func (p *Provider) observe(ctx context.Context, a *ask) (plan.Stack, error) {
 	r, _ := p.memory.get(a.stack)
 	p.memory.update(a.stack, func(r *record) { r.key, r.request = a.key, a.request })
-	if err := p.stillForeign(ctx, a, r.foreign); err != nil {
-		return plan.Stack{}, err
-	}
 	if r.stack != nil {
 		return copyOf(*r.stack), nil
 	}

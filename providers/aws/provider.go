@@ -176,6 +176,9 @@ func (p *Provider) converge(ctx context.Context, ask *ask) error {
 	request := ask.request
 	request.Existing = observed
 	changes := slices.Concat(outgoing(request, desired), plan.Diff(observed, desired))
+	if err := p.stillForeign(ctx, ask, changes); err != nil {
+		return err
+	}
 	ask.decided = true
 	open, unreachable := p.open(ctx, ask.stack, request, desired)
 	if err := p.stillOurs(ctx, ask.stack, observed, changes); err != nil {

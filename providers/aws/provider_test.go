@@ -193,6 +193,14 @@ func TestForeign(t *testing.T) {
 				if got := withoutNodes(s.cloud.Dump()); got != withoutNodes(before) {
 					t.Errorf("something changed:\n%s", difference(before, got))
 				}
+				s.change("default/web", func(svc *corev1.Service) {
+					svc.Annotations[annotation.KeyName] = "ours"
+					svc.Spec.Ports[0].Port = 81
+				})
+				s.settle("default/web")
+				if c := s.condition("default/web", providers.ConditionProvisioned); c.Status != "True" {
+					t.Errorf("with other names: %+v", c)
+				}
 			})
 		})
 	}

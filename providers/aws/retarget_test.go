@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/berth-lb/berth/providers"
@@ -186,6 +187,46 @@ func TestNodePortOfRefused(t *testing.T) {
 		refused(t, s)
 		if !strings.Contains(s.cloud.Dump(), "tcp 31234-31234 from") {
 			t.Errorf("targets can't be reached:\n%s", s.cloud.Dump())
+		}
+	})
+}
+
+// That another one's target group has the name that is needed is not found out
+// again by making things, whatever targets do meanwhile.
+func TestTargetsWhileForeign(t *testing.T) {
+	inBubble(t, awsLike(), func(s *site) {
+		s.service("web", func(svc *corev1.Service) { svc.Annotations[annotation.KeyTargetType] = "ip" })
+		s.settle("default/web")
+		s.change("default/web", func(svc *corev1.Service) {
+			svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Name: "more", Protocol: corev1.ProtocolTCP, Port: 81, NodePort: 30081})
+		})
+		svc, _ := s.get("default/web")
+		changes, err := s.provider.Plan(s.t.Context(), s.request(svc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = NewClients(configOf(s.cloud)).BalancingChange.CreateTargetGroup(s.t.Context(), &elb.CreateTargetGroupInput{
+			Name: new(targetGroupIn(changes).Name), Protocol: "TCP", Port: new(int32(80)), VpcId: &s.eks.VPC,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.ensure("default/web"); !strings.Contains(fmt.Sprint(err), "belongs to somebody else") {
+			t.Fatalf("got %v", err)
+		}
+		s.cloud.Reset()
+		s.pods["web"] = []string{"10.0.96.221"}
+		for range 5 {
+			if err := s.ensure("default/web"); !strings.Contains(fmt.Sprint(err), "belongs to somebody else") {
+				t.Errorf("again: %v", err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if got := s.serving(s.loadBalancer("default/web")); !slices.Equal(got, s.pods["web"]) {
+			t.Errorf("got %v", got)
+		}
+		if n := s.cloud.Counts()["CreateTargetGroup"]; n > 0 {
+			t.Errorf("%d target groups were asked for", n)
 		}
 	})
 }
