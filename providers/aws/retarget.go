@@ -114,11 +114,11 @@ func (p *Provider) follows(ctx context.Context, a *ask, observed, wanted plan.St
 }
 
 // reopen has the security groups of nodes let in what there is, where nobody knows
-// what there is to be. What a load balancer without groups needs depends on all
-// that it was asked for, and waits.
+// what there is to be. What a load balancer without groups needs depends on who its
+// clients may be: where that can't be read, it waits.
 func (p *Provider) reopen(ctx context.Context, a *ask, request plan.Request, has plan.Stack) error {
-	lb := has.LoadBalancers[0]
-	if a.decided || len(lb.SecurityGroups) == 0 || lb.State == stateProvisioning || p.options.LeaveNodeGroups {
+	lb, unread := has.LoadBalancers[0], request.Settings.TargetType == ""
+	if a.decided || len(lb.SecurityGroups) == 0 && unread || lb.State == stateProvisioning || p.options.LeaveNodeGroups {
 		return nil
 	}
 	groups, err := p.topology.groups.get(ctx, ever)

@@ -175,20 +175,44 @@ func TestGateOfRefused(t *testing.T) {
 	})
 }
 
-// A node port that changes while a Service is refused is let in by the nodes.
+// A node port that changes while a Service is refused is let in by the nodes: for a
+// load balancer without security groups if it is known who its clients may be.
 func TestNodePortOfRefused(t *testing.T) {
-	inBubble(t, awsLike(), func(s *site) {
-		s.service("web")
-		s.settle("default/web")
-		s.change("default/web", func(svc *corev1.Service) {
-			svc.Annotations[annotation.KeyScheme] = "public"
-			svc.Spec.Ports[0].NodePort = 31234
+	for _, tc := range []struct {
+		why               string
+		without, restarts bool
+		opened            bool
+	}{
+		{"it has security groups", false, false, true},
+		{"it has, and a process began since", false, true, true},
+		{"it has none, and who may come was read before", true, false, true},
+		{"it has none, and who may come can't be read", true, true, false},
+	} {
+		t.Run(tc.why, func(t *testing.T) {
+			inBubble(t, awsLike(), func(s *site) {
+				s.service("web", func(svc *corev1.Service) {
+					svc.Annotations[annotation.KeyNoSecurityGroups] = fmt.Sprint(tc.without)
+					svc.Spec.LoadBalancerSourceRanges = []string{"192.0.2.0/24"}
+				})
+				s.settle("default/web")
+				s.change("default/web", func(svc *corev1.Service) {
+					svc.Annotations[annotation.KeyScheme] = "public"
+					svc.Spec.Ports[0].NodePort = 31234
+				})
+				if tc.restarts {
+					s.start()
+				}
+				refused(t, s)
+				dump := s.cloud.Dump()
+				if opened := strings.Contains(dump, "tcp 31234-31234 from"); opened != tc.opened {
+					t.Errorf("targets can be reached: %v\n%s", opened, dump)
+				}
+				if tc.without && (strings.Contains(dump, "31234-31234 from 192.0.2.0/24") != tc.opened || strings.Contains(dump, "31234-31234 from 0.0.0.0/0")) {
+					t.Errorf("others may come than asked for:\n%s", dump)
+				}
+			})
 		})
-		refused(t, s)
-		if !strings.Contains(s.cloud.Dump(), "tcp 31234-31234 from") {
-			t.Errorf("targets can't be reached:\n%s", s.cloud.Dump())
-		}
-	})
+	}
 }
 
 // That another one's target group has the name that is needed is not found out

@@ -13,8 +13,8 @@ import (
 // ought to have, and the calls by which they get these: what serves a Service
 // that is refused has to follow nodes and pods all the same.
 //
-// Of Settings only NodeLabels and MultiCluster count, of Cloud only the VPC. A
-// group whose port the Service does not have any more stays as it is.
+// Of Settings NodeLabels and MultiCluster say who is a target, of Cloud the VPC. A
+// group whose port or family the Service does not have any more stays as it is.
 func Retarget(req Request) ([]TargetGroup, []Change) {
 	var groups []TargetGroup
 	var in, out []Change
@@ -43,7 +43,12 @@ func retargeted(req Request, g TargetGroup) TargetGroup {
 	if i < 0 {
 		return g
 	}
-	switch p := req.Service.Spec.Ports[i]; {
+	p := req.Service.Spec.Ports[i]
+	if preserve, set := req.Settings.TargetGroupAttributes[p.Port][preserveClientIP]; set {
+		g.Attributes = map[string]string{preserveClientIP: preserve} // which says whose packets come
+	}
+	switch {
+	case g.TargetType == annotation.IP && !slices.Contains(familiesOf(req.Service), corev1.IPFamily(addressType(g.IPAddressType))):
 	case g.TargetType == annotation.IP:
 		g.Targets = o.podTargets(p, g.IPAddressType)
 	case p.NodePort != 0:

@@ -26,6 +26,9 @@ func TestRetarget(t *testing.T) {
 	pods := func(r *Request) {
 		r.EndpointSlices = []*discoveryv1.EndpointSlice{slice("http", 8080, endpoint("10.0.2.12"), endpoint("192.168.7.7"))}
 	}
+	families := func(f ...corev1.IPFamily) func(*Request) {
+		return service(func(s *corev1.ServiceSpec) { s.IPFamilies = f })
+	}
 	number := func(n int32) func(*Request) {
 		return service(func(s *corev1.ServiceSpec) { s.Ports[0].Port = n })
 	}
@@ -49,6 +52,11 @@ func TestRetarget(t *testing.T) {
 		{"the port is another, so that its targets are nobody's", nil, []func(*Request){nodes, number(81)}, nil},
 		{"the port has another protocol", nil, []func(*Request){nodes, service(func(s *corev1.ServiceSpec) { s.Ports[0].Protocol = corev1.ProtocolUDP })}, nil},
 		{"TCP and UDP together", []func(*Request){dnsPorts}, []func(*Request){dnsPorts, nodes}, []string{"register target i-0c:30053", "deregister target i-0a:30053"}},
+		{"the family is not the Service's any more", []func(*Request){ips, dual, families(corev1.IPv6Protocol, corev1.IPv4Protocol), func(r *Request) {
+			six := slice("http", 8080, endpoint("2001:db8:0:1::11"))
+			six.AddressType = discoveryv1.AddressTypeIPv6
+			r.EndpointSlices = append(r.EndpointSlices, six)
+		}}, []func(*Request){ips, dual, pods, families(corev1.IPv4Protocol)}, nil},
 		{"others have targets in there, too", nil, []func(*Request){nodes, settings(func(s *annotation.Settings) { s.MultiCluster = true })},
 			[]string{"register target i-0c:30080", "deregister target i-0a:30080"}},
 	} {

@@ -58,12 +58,8 @@ func (o outline) targetGroups(ports []listenerPort, addresses annotation.IPAddre
 // balancer can reach. Clients of the other family are translated.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-target-groups.html
 func (o outline) family(port int32, addresses annotation.IPAddressType) (string, error) {
-	families := o.Service.Spec.IPFamilies
-	if len(families) == 0 {
-		families = []corev1.IPFamily{corev1.IPv4Protocol}
-	}
 	var possible []string
-	for _, f := range families {
+	for _, f := range familiesOf(o.Service) {
 		switch {
 		case f == corev1.IPv4Protocol:
 			possible = append(possible, ipv4)
@@ -78,6 +74,14 @@ func (o outline) family(port int32, addresses annotation.IPAddressType) (string,
 		return kept, nil
 	}
 	return possible[0], nil
+}
+
+// familiesOf are those of a Service, which the API server says.
+func familiesOf(svc *corev1.Service) []corev1.IPFamily {
+	if len(svc.Spec.IPFamilies) == 0 {
+		return []corev1.IPFamily{corev1.IPv4Protocol}
+	}
+	return svc.Spec.IPFamilies
 }
 
 // Families of target groups.
