@@ -120,7 +120,7 @@ func (p *Provider) upToDate(a *ask) bool {
 		// Pods that wait are told how targets are, which takes a look at them.
 		same := r.hash == a.hash && (r.stack != nil || len(a.request.Gated) == 0)
 		p.memory.update(a.stack, func(r *record) {
-			if r.request = a.request; same {
+			if r.request, r.outdated = a.request, false; same {
 				r.gated = a.request.Gated
 			}
 		})
@@ -136,7 +136,7 @@ func (p *Provider) upToDate(a *ask) bool {
 	if len(a.request.Gated) > 0 {
 		return false // how the targets are that pods wait for, too
 	}
-	p.memory.update(a.stack, func(r *record) { r.key, r.request, r.hash = a.key, a.request, a.hash })
+	p.memory.update(a.stack, func(r *record) { r.key, r.request, r.outdated, r.hash = a.key, a.request, false, a.hash })
 	p.backend.remember(a.stack, a.request)
 	return true
 }
@@ -151,7 +151,7 @@ func (p *Provider) shows(a *ask) bool {
 // observe returns what AWS holds, from memory where that is known.
 func (p *Provider) observe(ctx context.Context, a *ask) (plan.Stack, error) {
 	r, _ := p.memory.get(a.stack)
-	p.memory.update(a.stack, func(r *record) { r.key, r.request = a.key, a.request })
+	p.memory.update(a.stack, func(r *record) { r.key, r.request, r.outdated = a.key, a.request, false })
 	if r.stack != nil {
 		return copyOf(*r.stack), nil
 	}

@@ -105,6 +105,10 @@ func (p *Provider) targetGroups() map[string]bool {
 // compare looks at one stack, and wakes its Service if it is not as wanted. What
 // was not applied yet is left to Ensure.
 func (p *Provider) compare(ctx context.Context, stack string, r record, groups securityGroups, turn int) {
+	if r.outdated {
+		p.disagree(stack, r) // that it has what it is to have, only Ensure can tell
+		return
+	}
 	if r.hash == "" && r.stack == nil || r.request.Service == nil {
 		return
 	}

@@ -24,6 +24,9 @@ type record struct {
 	key providers.Key
 	// request is what it asked for, without Existing.
 	request plan.Request
+	// outdated says that it asks for something else by now, which was refused before
+	// that could be decided.
+	outdated bool
 	// hash is of what was applied with success; empty while anything is left to do.
 	hash string
 	// stack is what AWS holds; nil means look.

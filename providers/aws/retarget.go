@@ -100,7 +100,7 @@ func (p *Provider) served(ctx context.Context, a *ask) (plan.Stack, error) {
 // follows changes targets, and remembers what AWS holds then. What was applied
 // before is not what AWS holds any more.
 func (p *Provider) follows(ctx context.Context, a *ask, observed, wanted plan.Stack, changes []plan.Change) error {
-	p.memory.update(a.stack, func(r *record) { r.key = a.key })
+	p.memory.update(a.stack, func(r *record) { r.key, r.outdated = a.key, r.request.Service != a.Service })
 	if len(changes) > 0 {
 		a.hash = ""
 		return p.apply(ctx, a, observed, wanted, changes)

@@ -215,6 +215,33 @@ func TestNodePortOfRefused(t *testing.T) {
 	}
 }
 
+// A scan knows what a Service asked for before it was refused: it does not have
+// nodes go by that, nor are its targets left to what happens to them.
+func TestScanOfRefused(t *testing.T) {
+	inBubble(t, awsLike(), func(s *site) {
+		s.service("web")
+		s.settle("default/web")
+		s.change("default/web", func(svc *corev1.Service) {
+			svc.Annotations[annotation.KeyScheme] = "public"
+			svc.Spec.Ports[0].NodePort = 31234
+		})
+		refused(t, s)
+		want := s.nodeRules()
+		time.Sleep(90 * time.Minute)
+		if got := s.nodeRules(); !slices.Equal(got, want) {
+			t.Errorf("nodes let in %v, before the scan %v", got, want)
+		}
+		s.ensureWoken()
+		s.harm("target")
+		time.Sleep(90 * time.Minute)
+		s.ensureWoken()
+		time.Sleep(3 * time.Minute) // until it is healthy
+		if got := s.serving(s.loadBalancer("default/web")); len(got) != len(s.eks.Nodes) {
+			t.Errorf("only %v serve", got)
+		}
+	})
+}
+
 // That another one's target group has the name that is needed is not found out
 // again by making things, whatever targets do meanwhile.
 func TestTargetsWhileForeign(t *testing.T) {
