@@ -40,8 +40,8 @@ type execution struct {
 	found bool
 	// held are changes that were not made, since they have to wait.
 	held []plan.Change
-	// leftOut is, by ID of targets that AWS did not take, what it said.
-	leftOut map[string]string
+	// leftOut is, by ID, of the targets that AWS did not take.
+	leftOut map[string]leftOut
 }
 
 func (p *Provider) execution(stack string, observed, desired plan.Stack) *execution {
@@ -62,6 +62,8 @@ func (p *Provider) execution(stack string, observed, desired plan.Stack) *execut
 // AWS holds then.
 func (p *Provider) apply(ctx context.Context, a *ask, observed, desired plan.Stack, changes []plan.Change) error {
 	e := p.execution(a.stack, observed, desired)
+	before, _ := p.memory.get(a.stack)
+	changes, e.leftOut = postpone(changes, before.leftOut)
 	e.hold = func(c plan.Change) bool { return p.mustWait(a.stack, e, c) }
 	p.memory.update(a.stack, func(r *record) {
 		r.hash = ""
@@ -83,7 +85,7 @@ func (p *Provider) apply(ctx context.Context, a *ask, observed, desired plan.Sta
 	}
 	after := e.after()
 	p.memory.update(a.stack, func(r *record) {
-		r.stack = &after
+		r.stack, r.leftOut = &after, e.leftOut
 		if err != nil {
 			r.stack = nil // what a change did that failed is not known
 			return
@@ -101,7 +103,7 @@ func (p *Provider) apply(ctx context.Context, a *ask, observed, desired plan.Sta
 	}
 	if len(e.leftOut) > 0 {
 		a.warn(leftOutOf(e.leftOut, a.request.Nodes))
-		p.wakes.by(a.key, time.Now().Add(afterMistake)) // nobody tells when AWS takes it
+		p.wakes.by(a.key, againFor(e.leftOut, before.leftOut)) // nobody tells when AWS takes it
 	}
 	return err
 }

@@ -62,6 +62,37 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
+// A Service whose pods come and go all the time has AWS asked again now and then, and
+// soon enough once that takes what it did not.
+func TestLeftOutIsNotAskedForEachEvent(t *testing.T) {
+	inBubble(t, awsLike(), func(s *site) {
+		s.service("web")
+		s.settle("default/web")
+		added := s.eks.AddNode(s.cloud)
+		s.cloud.SetInstanceState(added.Instance, ec2types.InstanceStateNameStopped)
+		events := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
+				_ = s.ensure("default/web")
+			}
+		}
+		events(10 * time.Second)
+		s.cloud.Reset()
+		events(5 * time.Minute)
+		if n := s.cloud.Counts()["RegisterTargets"]; n == 0 || n > 10 {
+			t.Errorf("%d calls for a node that AWS does not take, in 5 min", n)
+		}
+		if c := s.condition("default/web", providers.ConditionProvisioned); !strings.Contains(c.Message, "node-003") {
+			t.Errorf("told %+v", c)
+		}
+		s.cloud.SetInstanceState(added.Instance, ec2types.InstanceStateNameRunning)
+		_ = s.ensure("default/web")
+		s.passes(2 * time.Minute)
+		if got := s.serving(s.loadBalancer("default/web")); len(got) != 4 {
+			t.Errorf("once AWS takes it, %v serve", got)
+		}
+	})
+}
+
 // passes lets time pass, in which Services are looked at when they are woken.
 func (s *site) passes(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {

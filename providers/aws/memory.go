@@ -41,6 +41,8 @@ type record struct {
 	// held says since when, by ARN of a target group, targets are kept in it that
 	// are not wanted.
 	held map[string]time.Time
+	// leftOut are the targets that AWS did not take, by ID.
+	leftOut map[string]leftOut
 	// foreign are names of others' things that ours would be called.
 	foreign []string
 	// failures counts how often applying has failed in a row, looks how often
