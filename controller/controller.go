@@ -275,7 +275,7 @@ func (r *Reconciler) release(ctx context.Context, svc *corev1.Service, holder st
 	}
 	if !b.local {
 		if err := b.Provider.Release(ctx, key); err != nil {
-			return r.retain(ctx, svc, fmt.Errorf("releasing what %s holds for Service %s: %w", b.Name, key, err))
+			return r.retain(ctx, svc, b, fmt.Errorf("releasing what %s holds for Service %s: %w", b.Name, key, err))
 		}
 	}
 	bare := unmarked(svc, b)
@@ -294,11 +294,11 @@ func (r *Reconciler) release(ctx context.Context, svc *corev1.Service, holder st
 }
 
 // retain says on the Service what keeps it from being released, and returns that.
-func (r *Reconciler) retain(ctx context.Context, svc *corev1.Service, failure error) error {
+func (r *Reconciler) retain(ctx context.Context, svc *corev1.Service, b *Backend, failure error) error {
 	if ctx.Err() != nil {
 		return failure
 	}
-	next := retained(svc, failure)
+	next := retained(svc, b, failure)
 	if _, err := r.write(ctx, svc, next); err != nil && !apierrors.IsNotFound(err) {
 		return errors.Join(failure, err)
 	}

@@ -105,13 +105,17 @@ func refused(svc *corev1.Service, refusal *providers.Refusal) record {
 	return next
 }
 
-// retained is svc with what keeps its backend from releasing it.
-func retained(svc *corev1.Service, failure error) record {
+// retained is svc with what keeps b from releasing it. What b noted of it does not
+// hold any more: a part may be gone.
+func retained(svc *corev1.Service, b *Backend, failure error) record {
 	c := provisioned(failure)
 	if errors.Is(failure, providers.ErrPending) {
 		c.Reason = providers.ReasonReleasing
 	}
 	next := recordOf(svc)
+	for _, key := range b.needs.Annotations {
+		delete(next.annotations, key)
+	}
 	next.setConditions([]metav1.Condition{c})
 	return next
 }

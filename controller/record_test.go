@@ -139,6 +139,21 @@ func TestUnmarkedUndoesServed(t *testing.T) {
 	}
 }
 
+// A process that begins while a Service is being released, and given back, must not
+// take what was noted of it before for true.
+func TestRetainedIsNotTrusted(t *testing.T) {
+	b := &Backend{Name: "aws", record: "berth-system/aws", needs: providers.Needs{Annotations: []string{"example.com/applied"}}}
+	svc := holding("192.0.2.1")
+	svc.Annotations = map[string]string{"example.com/applied": "all", providers.AnnotationBackend: b.record}
+	got := retained(svc, b, providers.ErrPending)
+	if got.annotations["example.com/applied"] != "" || got.annotations[providers.AnnotationBackend] != b.record {
+		t.Errorf("its annotations are %v", got.annotations)
+	}
+	if c := meta.FindStatusCondition(got.status.Conditions, providers.ConditionProvisioned); c == nil || c.Reason != providers.ReasonReleasing {
+		t.Errorf("it is told %+v", c)
+	}
+}
+
 func TestEventsFor(t *testing.T) {
 	refused := func(reason, message string) *metav1.Condition {
 		return &metav1.Condition{Type: providers.ConditionProvisioned, Status: "False", Reason: reason, Message: message}
