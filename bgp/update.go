@@ -41,7 +41,8 @@ type batch struct {
 }
 
 // updates returns the UPDATEs for a batch: as few as can be, and always in the same
-// order, withdrawals last, since what is new may take the place of what goes. Each is in buffer, and good until the next.
+// order, withdrawals last, since what is new may take the place of what goes. Each
+// is in buffer, and good until the next.
 func (b batch) updates(buffer []byte) iter.Seq[[]byte] {
 	slices.SortFunc(b.changes, compare)
 	return func(yield func([]byte) bool) {
