@@ -16,7 +16,7 @@ const minProcs = 4
 
 // gcPercent is low: there is a speaker on each node, and it makes little garbage
 // except at its start.
-const gcPercent = 20
+const gcPercent = 12
 
 // Main runs the command and returns its exit code.
 func Main() int {
