@@ -59,8 +59,11 @@ func (b batch) updates(buffer []byte) iter.Seq[[]byte] {
 // compare puts those side by side that share UPDATEs.
 func compare(a, b change) int {
 	if a.class != b.class {
-		if a.class == none || b.class == none {
-			return cmp.Compare(goes(a), goes(b))
+		switch none {
+		case a.class:
+			return +1
+		case b.class:
+			return -1
 		}
 		x, y := a.class.Value(), b.class.Value()
 		if c := cmp.Or(cmp.Compare(x.wire, y.wire), x.hop.Compare(y.hop)); c != 0 {
@@ -68,14 +71,6 @@ func compare(a, b change) int {
 		}
 	}
 	return cmp.Or(cmp.Compare(familyOf(a.prefix), familyOf(b.prefix)), a.prefix.Compare(b.prefix))
-}
-
-// goes is 1 for what is withdrawn.
-func goes(c change) int {
-	if c.class == none {
-		return 1
-	}
-	return 0
 }
 
 func value(c class) attributes {
